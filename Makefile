@@ -1,0 +1,27 @@
+# Every target makes its environment first (once, outside the clone: see tools/make_env.sh) and needs only Python >= 3.10.
+# ADDP_PYTHON=/path/to/python uses an environment of your own instead. ARGS=... is handed to the command.
+SHELL := bash
+.DEFAULT_GOAL := help
+.PHONY: help env digits test style quality
+
+WORK_DIR ?= work_dirs/digits
+# Sets $$python, and puts this clone first on the path.
+WITH_ENV = python=$$(bash tools/make_env.sh) && export PYTHONPATH="$(CURDIR)$${PYTHONPATH:+:$$PYTHONPATH}"
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+
+env: ## make the environment, print the path of its python
+	@bash tools/make_env.sh
+
+digits: ## train the small pipeline on handwritten digits, on a CPU (WORK_DIR=work_dirs/digits)
+	@$(WITH_ENV) && "$$python" tools/run_digits.py --work-dir "$(WORK_DIR)" $(ARGS)
+
+test: ## run the tests (ARGS='tests/diffusion -k mask')
+	@$(WITH_ENV) && "$$python" -m pytest $(ARGS)
+
+style: ## mend what the linter can mend
+	@$(WITH_ENV) && "$$python" -m ruff check --fix-only .
+
+quality: ## lint code and docstrings, check who imports whom
+	@$(WITH_ENV) && "$$python" -m ruff check . && "$$python" -m pytest tests/test_layers.py

@@ -1,0 +1,60 @@
+"""What all tests share: one thread, fixed seeds, no leftovers of mmengine between tests."""
+from __future__ import annotations
+
+import os
+import random
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+os.environ.setdefault('MPLBACKEND', 'Agg')
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import MMLogger
+from mmengine.utils import ManagerMixin
+
+# Helper modules beside this file: `from reference import ...`.
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+# Tiny tensors gain nothing from more threads, and the sums stay in one order.
+torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what is marked ``gpu`` where there is none."""
+    if torch.cuda.is_available():
+        return
+    for item in items:
+        if item.get_closest_marker('gpu'):
+            item.add_marker(pytest.mark.skip(reason='needs a GPU'))
+
+
+@pytest.fixture(autouse=True)
+def seeds() -> None:
+    """Start each test with the same random state."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def clean_singletons() -> Iterator[None]:
+    """Forget mmengine's loggers, message hubs, visualizers and default scopes after each test.
+
+    They are kept by name, and a runner's name is its config's name and the second it started in:
+    two runners of one second would share them.
+    """
+    yield
+    for logger in MMLogger._instance_dict.values():
+        for handler in logger.handlers:
+            handler.close()
+    for manager in _subclasses(ManagerMixin):
+        manager._instance_dict.clear()
+
+
+def _subclasses(cls: type) -> Iterator[type]:
+    for subclass in cls.__subclasses__():
+        yield subclass
+        yield from _subclasses(subclass)

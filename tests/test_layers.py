@@ -1,0 +1,171 @@
+"""Who imports whom: a folder of the package imports lower ones only, and nothing goes in a circle.
+
+Also what no file of the package may do: ``print()``, where there is a logger, and ``.cuda()``,
+where a CPU must do.
+"""
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / 'addp_mm'
+PARTS = [
+    f'models.{name}' for name in ('tokenizers', 'token_predictors', 'backbones', 'necks',
+                                  'decoders', 'discriminators', 'heads', 'losses')
+]
+# Low to high. What stands on one line does not import each other, but meets in the registry.
+LAYERS = [
+    ['registry', 'weights', 'version'],
+    ['diffusion', 'models.layers'],
+    PARTS,
+    ['models.data_preprocessors', 'models.algorithms', 'generation', 'dense'],
+    ['engine', 'evaluation', 'visualization', 'datasets'],
+    ['apis'],
+    ['models', 'check_env', 'setup_env'],  # `models` only re-exports its folders
+    [''],  # addp_mm itself, which imports everything
+]
+RANK = {unit: rank for rank, units in enumerate(LAYERS) for unit in units}
+# Lower is not enough for these: they work with whatever model a config names.
+ONLY = {
+    'converters': {'weights', 'models.layers'},
+    'weights': {'registry', 'version'},
+    **dict.fromkeys(LAYERS[4], {'registry', 'weights', 'version', 'diffusion', 'models.layers'}),
+}
+OUTSIDE = {'tools', 'tests', 'configs'}
+MAY_PRINT = {'check_env.py'}
+
+
+def module_name(path: Path, root: Path) -> str:
+    """``models/heads/token_head.py`` -> ``models.heads.token_head``; packages without __init__."""
+    parts = path.relative_to(root).with_suffix('').parts
+    return '.'.join(parts[:-1] if parts[-1] == '__init__' else parts)
+
+
+def unit_of(module: str) -> str:
+    """The layer's entry that a module belongs to: its folder, one deeper below ``models``."""
+    return '.'.join(module.split('.')[:2 if module.startswith('models.') else 1])
+
+
+def imports_of(path: Path, root: Path) -> Iterator[str]:
+    """Yield the absolute dotted name of each thing that a file imports, at any depth in it."""
+    here = ('addp_mm', *path.relative_to(root).parts[:-1])
+    for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = here[:len(here) + 1 - node.level] if node.level else ()
+            prefix = [*base, *filter(None, [node.module])]
+            yield from ('.'.join([*prefix, alias.name]) for alias in node.names)
+
+
+def dependencies(root: Path) -> dict[str, set[str]]:
+    """Map each module of the package at ``root`` to the modules of it that it imports."""
+    files = {module_name(path, root): path for path in root.rglob('*.py')}
+
+    def resolve(name: str) -> str:
+        while name not in files and name:
+            name = name.rpartition('.')[0]
+        return name
+
+    return {
+        module: {
+            resolve(name.partition('.')[2])
+            for name in imports_of(path, root) if name.split('.')[0] == 'addp_mm'
+        }
+        for module, path in files.items()
+    }
+
+
+def upward_imports(root: Path) -> list[str]:
+    """Return one line for each import that the layers forbid."""
+    found = []
+    for module, targets in sorted(dependencies(root).items()):
+        unit = unit_of(module)
+        for target in sorted(map(unit_of, targets)):
+            low_enough = RANK.get(target, 99) < RANK.get(unit, -1)
+            allowed = target in ONLY[unit] if unit in ONLY else low_enough
+            if target != unit and not allowed:
+                found.append(f'{module or "addp_mm"} imports {target or "addp_mm"}')
+    return found
+
+
+def import_cycle(root: Path) -> list[str]:
+    """Return the modules of one import cycle, or nothing."""
+    graph = {module: targets - {module} for module, targets in dependencies(root).items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+def forbidden_calls(root: Path) -> list[str]:
+    """Return one line for each ``print(...)`` and ``x.cuda(...)``."""
+    found = []
+    for path in sorted(root.rglob('*.py')):
+        for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+            if not isinstance(node, ast.Call):
+                continue
+            prints = isinstance(node.func, ast.Name) and node.func.id == 'print'
+            cuda = isinstance(node.func, ast.Attribute) and node.func.attr == 'cuda'
+            if cuda or (prints and path.name not in MAY_PRINT):
+                found.append(f'{path.relative_to(root)}:{node.lineno}')
+    return found
+
+
+def test_every_folder_has_its_layer():
+    units = {unit_of(module_name(path, PACKAGE)) for path in PACKAGE.rglob('*.py')}
+    assert units <= RANK.keys() | ONLY.keys(), 'new folder: give it a line in LAYERS'
+
+
+def test_no_upward_import():
+    assert upward_imports(PACKAGE) == []
+
+
+def test_no_import_from_outside_the_package():
+    names = {name.split('.')[0] for path in PACKAGE.rglob('*.py')
+             for name in imports_of(path, PACKAGE)}
+    assert not names & OUTSIDE
+
+
+def test_no_import_cycle():
+    assert import_cycle(PACKAGE) == []
+
+
+def test_no_print_and_no_cuda():
+    assert forbidden_calls(PACKAGE) == []
+
+
+@pytest.fixture
+def bad_package(tmp_path: Path) -> Path:
+    """A package that breaks each rule once, so that the walk itself is tested."""
+    files = {
+        '__init__.py': '',
+        'registry.py': 'MODELS = 1',
+        'diffusion/__init__.py': 'from .process import Process',
+        'diffusion/process.py': 'class Process:\n    pass',
+        'models/heads/__init__.py': 'from .head import Head',
+        'models/heads/head.py': 'from ...generation.sampler import Sampler',
+        'generation/__init__.py': 'from .sampler import Sampler',
+        'generation/sampler.py': 'from addp_mm.diffusion import Process\n'
+                                 'from ..models.heads import Head\n'
+                                 'def go(x):\n    print(x.cuda())',
+        'engine/hooks.py': 'def hook():\n    from ..models import heads',
+    }
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path
+
+
+def test_the_walk_finds_what_is_wrong(bad_package: Path):
+    assert upward_imports(bad_package) == [
+        'engine.hooks imports models.heads', 'models.heads.head imports generation'
+    ]
+    assert set(import_cycle(bad_package)) >= {'generation.sampler', 'models.heads.head'}
+    assert forbidden_calls(bad_package) == ['generation/sampler.py:4'] * 2
