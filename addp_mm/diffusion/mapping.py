@@ -1,0 +1,67 @@
+"""The mapping function f of Eq. 7: from a distribution over codes to one latent per place.
+
+Shapes: N images, K codes, (h, w) token grid, C code dims.
+"""
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+MAPPINGS = ('sampling', 'argmax', 'weighted_sum')
+
+
+class Codebook(Protocol):
+    """What a mapping asks of a tokenizer's codebook."""
+
+    def lookup(self, token_ids: Tensor) -> Tensor:
+        """(N, h, w) ids to (N, C, h, w) latents."""
+
+    def expected(self, probs: Tensor) -> Tensor:
+        """(N, K, h, w) probabilities to the (N, C, h, w) mean latents."""
+
+
+def check_mapping(name: str) -> None:
+    """Raise ValueError unless ``name`` is one of :data:`MAPPINGS`."""
+    if name not in MAPPINGS:
+        raise ValueError(f'mapping must be one of {MAPPINGS}, got {name!r}.')
+
+
+def sample_ids(probs: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Draw one code per place.
+
+    Args:
+        probs: (N, K, h, w).
+        generator: Generator on the device of ``probs``; the default one if None.
+
+    Returns:
+        Ids (N, h, w), int64.
+    """
+    n, k, h, w = probs.shape
+    flat = probs.permute(0, 2, 3, 1).reshape(-1, k)
+    return torch.multinomial(flat, 1, generator=generator).view(n, h, w)
+
+
+def map_to_latents(probs: Tensor, codebook: Codebook | nn.Module, mapping: str,
+                   generator: torch.Generator | None = None) -> Tensor:
+    """Apply f (paper Eq. 7, Tab. 4).
+
+    Args:
+        probs: (N, K, h, w) distribution over the codes of each place.
+        codebook: The tokenizer's codebook.
+        mapping: 'sampling', 'argmax' or 'weighted_sum'.
+        generator: Generator of the draw; only 'sampling' draws.
+
+    Returns:
+        Latents (N, C, h, w).
+
+    Raises:
+        ValueError: If the mapping is unknown.
+    """
+    check_mapping(mapping)
+    if mapping == 'weighted_sum':
+        return codebook.expected(probs)
+    if mapping == 'argmax':
+        return codebook.lookup(probs.argmax(dim=1))
+    return codebook.lookup(sample_ids(probs, generator))

@@ -1,0 +1,113 @@
+"""The ViT encoder that reads noisy images.
+
+Shapes: N images, (h, w) patch grid, L = h * w, D embedding dims, R reliable tokens.
+"""
+from __future__ import annotations
+
+import torch
+from mmengine.model import PretrainedInit
+from mmpretrain.models.backbones import VisionTransformer
+from mmpretrain.models.utils import resize_pos_embed
+from torch import Tensor, nn
+
+from ...diffusion import NoisySample
+from ...registry import MODELS
+from ..layers import init_table, init_transformer_weights, resize_tables_on_load
+
+
+@MODELS.register_module()
+class ADDPViT(VisionTransformer):
+    """mmpretrain's ``VisionTransformer`` with ADDP's normalisation after the position table.
+
+    Its parameters are the parent's, so that a checkpoint loads in the parent for fine-tuning,
+    linear probing and feature extraction. It differs in this: a LayerNorm (``pre_norm``, the
+    reference release's ``tokenizer_norm``) follows the position table with dropout after it,
+    dropout also acts in attention, the position table is learned from N(0, 0.02), and the patch
+    embedding has a bias. The CLS token is never read by the decoder, hence untrained: pool patches.
+
+    Args:
+        drop_rate: Dropout after ``pre_norm`` and in every layer (paper Tab. 14: 0.1).
+        pre_norm: Whether ``pre_norm`` exists; it does in pre-training and generation only.
+        out_type: What comes out, see the parent; the token decoder takes 'featmap'.
+        token_vocab: Number of rows of an embedding of the reliable tokens, read beside the pixels
+            (paper Tab. 5, "encoder & decoder"); None reads pixels only, as the paper's default.
+        **kwargs: The parent's arguments: ``arch``, ``img_size``, ``patch_size``, ...
+    """
+
+    def __init__(self, drop_rate: float = 0.1, pre_norm: bool = True, out_type: str = 'featmap',
+                 token_vocab: int | None = None, **kwargs) -> None:
+        super().__init__(
+            drop_rate=drop_rate,
+            pre_norm=pre_norm,
+            out_type=out_type,
+            patch_cfg=dict(bias=True),
+            layer_cfgs=dict(attn_drop_rate=drop_rate),
+            **kwargs)
+        self.takes_tokens = token_vocab is not None
+        if token_vocab is not None:
+            self.token_embed = nn.Embedding(token_vocab, self.embed_dims)
+            num_places = 1 + self.patch_resolution[0] * self.patch_resolution[1]
+            self.token_pos_embed = nn.Parameter(torch.zeros(1, num_places, self.embed_dims))
+            resize_tables_on_load(self, ('token_pos_embed', ), self.patch_resolution)
+
+    def init_weights(self) -> None:
+        """Start values of the reference release, unless pre-trained weights are named."""
+        # Not the parent's own, which re-draws the position table after weights named in a list.
+        super(VisionTransformer, self).init_weights()
+        init_cfgs = self.init_cfg if isinstance(self.init_cfg, list) else [self.init_cfg]
+        if any(cfg['type'] in ('Pretrained', PretrainedInit) for cfg in init_cfgs if cfg):
+            return
+        init_transformer_weights(self)
+        projection = self.patch_embed.projection
+        nn.init.xavier_uniform_(projection.weight.view(projection.weight.shape[0], -1))
+        nn.init.zeros_(projection.bias)
+        tables = [self.pos_embed, self.cls_token]
+        if self.takes_tokens:
+            tables += [self.token_embed.weight, self.token_pos_embed]
+        for table in tables:
+            if table is not None:
+                init_table(table)
+
+    def forward(self, images: Tensor, noisy_sample: NoisySample | None = None) -> tuple[Tensor]:
+        """Encode images.
+
+        Args:
+            images: Normalised images (N, 3, H, W).
+            noisy_sample: The tokens behind the images; read with ``token_vocab`` only.
+
+        Returns:
+            For each of ``out_indices`` an output of the kind ``out_type``; 'featmap': (N, D, h, w).
+        """
+        patches, grid_size = self.patch_embed(images)                       # (N, L, D)
+        if self.cls_token is not None:
+            patches = torch.cat((self.cls_token.expand(len(images), -1, -1), patches), dim=1)
+        tokens = patches + resize_pos_embed(
+            self.pos_embed, self.patch_resolution, grid_size, self.interpolate_mode,
+            self.num_extra_tokens)
+        if self.takes_tokens and noisy_sample is not None:
+            tokens = torch.cat((tokens, self._embed_reliable(noisy_sample)), dim=1)
+        tokens = self.drop_after_pos(self.pre_norm(tokens))
+        return self._run_layers(tokens, grid_size, num_outputs=patches.shape[1])
+
+    def _run_layers(self, tokens: Tensor, grid_size: tuple[int, int],
+                    num_outputs: int) -> tuple[Tensor]:
+        outs = []
+        for i, layer in enumerate(self.layers):
+            tokens = layer(tokens)
+            if i == len(self.layers) - 1 and self.final_norm:
+                tokens = self.ln1(tokens)
+            if i in self.out_indices:
+                outs.append(self._format_output(tokens[:, :num_outputs], grid_size))
+        return tuple(outs)
+
+    def _embed_reliable(self, noisy_sample: NoisySample) -> Tensor:
+        grid_size = tuple(noisy_sample.mask.shape[1:])
+        if grid_size != tuple(self.patch_resolution):
+            raise ValueError('An encoder that reads tokens needs one patch for each token, got '
+                             f'{tuple(self.patch_resolution)} patches and {grid_size} tokens: set '
+                             'its patch_size to the stride of the tokenizer.')
+        ids, places, padding = noisy_sample.reliable_tokens()
+        if padding is not None:
+            raise ValueError('An encoder that reads tokens needs the same mask ratio for every '
+                             'image of a batch: set per_image=False.')
+        return self.token_embed(ids) + self.token_pos_embed[0, 1 + places]      # (N, R, D)

@@ -1,0 +1,4 @@
+"""Decoders from features to tokens."""
+from .token_decoder import TokenDecoder
+
+__all__ = ['TokenDecoder']

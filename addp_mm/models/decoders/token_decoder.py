@@ -1,0 +1,123 @@
+"""The token decoder: from features of a noisy image to features of its tokens.
+
+Shapes: N images, (h, w) token grid, L = h * w, C channels of the encoder, D decoder dims,
+R reliable tokens.
+"""
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from ...diffusion import NoisySample
+from ...registry import MODELS
+from ..layers import TransformerLayers, init_table, init_transformer_weights, resize_tables_on_load
+
+
+@MODELS.register_module()
+class TokenDecoder(BaseModule):
+    """Transformer over the encoder's features, mask tokens and the reliable tokens (Sec. 3.3).
+
+    The sequence is one mask token in the place of CLS, then for each place of the grid the
+    projected feature where the token is reliable and a mask token where it is not, then the
+    embeddings of the reliable tokens. Features, mask tokens and reliable tokens have a learned
+    position table each (reference release).
+
+    Args:
+        in_channels: Channels C of the encoder's feature map.
+        grid_size: Token grid (h, w).
+        num_codes: Number of codes of the tokenizer.
+        vocab_size: Rows of the token embedding, at least ``num_codes``, which is the default; the
+            reference release has 2025.
+        embed_dims: Decoder width D.
+        depth: Number of layers.
+        num_heads: Number of attention heads.
+        drop_rate: Dropout of the layers (paper Tab. 14: 0.1).
+        token_input: Append the reliable tokens (paper Tab. 5: "decoder only" is True, "none" is
+            False).
+
+    Raises:
+        ValueError: If ``vocab_size`` is smaller than ``num_codes``.
+    """
+
+    def __init__(self, in_channels: int, grid_size: tuple[int, int], num_codes: int,
+                 vocab_size: int | None = None, embed_dims: int = 768, depth: int = 8,
+                 num_heads: int = 16, drop_rate: float = 0.1, token_input: bool = True) -> None:
+        super().__init__()
+        vocab_size = vocab_size or num_codes
+        if vocab_size < num_codes:
+            raise ValueError(f'vocab_size must be at least {num_codes=}, got {vocab_size}.')
+        self.in_channels = in_channels
+        self.grid_size = tuple(grid_size)
+        self.num_codes = num_codes
+        self.head_sizes = dict(in_dims=embed_dims, vocab_size=vocab_size, grid_size=self.grid_size,
+                               detach=token_input)
+        self.token_input = token_input
+        self.decoder_embed = nn.Linear(in_channels, embed_dims)
+        self.mask_token = nn.Parameter(torch.zeros(1, 1, embed_dims))
+        self.token_embed = nn.Embedding(vocab_size, embed_dims)
+        num_places = 1 + self.grid_size[0] * self.grid_size[1]
+        tables = ('pos_embed', 'mask_pos_embed') + ('token_pos_embed', ) * token_input
+        for name in tables:
+            self.register_parameter(name, nn.Parameter(torch.zeros(1, num_places, embed_dims)))
+        resize_tables_on_load(self, tables, self.grid_size)
+        self.layers = TransformerLayers(depth, embed_dims, num_heads, drop_rate)
+        self.norm = nn.LayerNorm(embed_dims, eps=1e-6)
+        self.tables = tables
+
+    def init_weights(self) -> None:
+        """Start values of the reference release."""
+        init_transformer_weights(self)
+        init_table(self.mask_token)
+        init_table(self.token_embed.weight)
+        for name in self.tables:
+            init_table(getattr(self, name))
+
+    def forward(self, features: Tensor, noisy_sample: NoisySample) -> Tensor:
+        """Decode a feature map.
+
+        Args:
+            features: (N, C, h', w') of any encoder; resized to the token grid where it differs.
+            noisy_sample: The tokens behind the noisy images.
+
+        Returns:
+            Features of the tokens of the grid, (N, L, D), row-major.
+
+        Raises:
+            ValueError: If channels or grid are not those of the config.
+        """
+        num_places = self.grid_size[0] * self.grid_size[1]
+        return self.decode_sequence(features, noisy_sample)[:, 1:1 + num_places]
+
+    def decode_sequence(self, features: Tensor, noisy_sample: NoisySample) -> Tensor:
+        """As :meth:`forward`, but the whole sequence (N, 1 + L + R, D)."""
+        self._check(features, noisy_sample)
+        tokens, padding = self._embed_grid(features, noisy_sample.mask), None
+        if self.token_input:
+            ids, places, padding = noisy_sample.reliable_tokens()
+            reliable = self.token_embed(ids) + self.token_pos_embed[0, 1 + places]
+            tokens = torch.cat((tokens, reliable), dim=1)
+        if padding is not None:
+            padding = F.pad(padding, (tokens.shape[1] - padding.shape[1], 0), value=False)
+        return self.norm(self.layers(tokens, padding))
+
+    def _embed_grid(self, features: Tensor, mask: Tensor) -> Tensor:
+        if features.shape[2:] != self.grid_size:
+            features = F.interpolate(features, self.grid_size, mode='bilinear')
+        embedded = self.decoder_embed(features.flatten(2).transpose(1, 2))      # (N, L, D)
+        masked = mask.flatten(1)[..., None]                                     # (N, L, 1)
+        places = torch.where(masked, self.mask_token + self.mask_pos_embed[:, 1:],
+                             embedded + self.pos_embed[:, 1:])
+        cls = (self.mask_token + self.pos_embed[:, :1]).expand(len(places), -1, -1)
+        return torch.cat((cls, places), dim=1)
+
+    def _check(self, features: Tensor, noisy_sample: NoisySample) -> None:
+        if features.ndim != 4 or features.shape[1] != self.in_channels:
+            raise ValueError(f'The token decoder expects features (N, {self.in_channels}, h, w), '
+                             f'got {tuple(features.shape)}: set its in_channels to the encoder\'s '
+                             'and the encoder\'s output to a feature map.')
+        if noisy_sample.mask.shape[1:] != self.grid_size:
+            raise ValueError(f'The token decoder has the grid {self.grid_size}, the tokens '
+                             f'{tuple(noisy_sample.mask.shape[1:])}: image size, tokenizer and '
+                             'grid_size do not fit each other.')

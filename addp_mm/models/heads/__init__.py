@@ -1,0 +1,4 @@
+"""Heads."""
+from .token_head import TokenHead
+
+__all__ = ['TokenHead']

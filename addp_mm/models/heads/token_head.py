@@ -1,0 +1,53 @@
+"""The head that gives a distribution over tokens for every place."""
+from __future__ import annotations
+
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from ...diffusion import NoisySample
+from ...registry import MODELS
+from ..layers import TokenProjection, init_transformer_weights
+
+
+@MODELS.register_module()
+class TokenHead(BaseModule):
+    """Token logits tied to the decoder's token embedding, and the loss on them.
+
+    Args:
+        in_dims: Width D of the decoder's features.
+        vocab_size: Rows V of the token embedding.
+        grid_size: Token grid (h, w).
+        embed_dims: Width of the token embedding; as ``in_dims`` if None.
+        detach: Whether the embedding takes no gradient from the logits. Set False where the
+            decoder appends no tokens: nothing else would train it.
+        loss: Config of the loss.
+    """
+
+    def __init__(self, in_dims: int, vocab_size: int, grid_size: tuple[int, int],
+                 embed_dims: int | None = None, detach: bool = True,
+                 loss: dict | None = None) -> None:
+        super().__init__()
+        self.grid_size = tuple(grid_size)
+        self.token_projection = TokenProjection(in_dims, embed_dims or in_dims, vocab_size, detach)
+        self.loss_module = MODELS.build(loss or dict(type='MaskedTokenLoss'))
+
+    def init_weights(self) -> None:
+        """Start values of the reference release."""
+        init_transformer_weights(self)
+
+    def forward(self, features: Tensor, embedding: Tensor) -> Tensor:
+        """Token logits.
+
+        Args:
+            features: (N, L, D), row-major.
+            embedding: The token embedding (V, D).
+
+        Returns:
+            (N, V, h, w).
+        """
+        logits = self.token_projection(features, embedding)
+        return logits.unflatten(1, self.grid_size).permute(0, 3, 1, 2)
+
+    def loss(self, token_logits: Tensor, noisy_sample: NoisySample) -> Tensor:
+        """The loss of (N, V, h, w) logits on the masked places, a scalar."""
+        return self.loss_module(token_logits, noisy_sample)

@@ -1,0 +1,15 @@
+"""Layers that several models share."""
+from .frozen import FrozenModule
+from .position_table import resize_position_table, resize_tables_on_load
+from .token_projection import TokenProjection
+from .transformer_layer import (
+                                TransformerLayer,
+                                TransformerLayers,
+                                init_table,
+                                init_transformer_weights,
+)
+
+__all__ = [
+    'FrozenModule', 'TokenProjection', 'TransformerLayer', 'TransformerLayers', 'init_table',
+    'init_transformer_weights', 'resize_position_table', 'resize_tables_on_load'
+]

@@ -1,0 +1,143 @@
+"""A frozen, pre-trained model that training uses but does not own."""
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from mmengine.logging import MMLogger
+from torch import nn
+
+from ...registry import MODELS
+from ...weights import load_weights, match_prefix, sha256_of
+
+_DTYPES = {'float32': torch.float32, 'float16': torch.float16, 'bfloat16': torch.bfloat16}
+
+
+class _Holder:
+    """Keeps a module out of the tree of the module that refers to it."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.is_loaded = False
+
+
+class FrozenModule(nn.Module):
+    """Holds a frozen model outside the module tree of its owner.
+
+    The held model is in no ``state_dict``, optimizer, EMA copy or DDP reducer. It follows its
+    owner's device, and its copies share one set of weights. It is described on construction, and
+    read from its own file by :meth:`load`, at the latest on first use, so that a model that only
+    extracts features needs no such file.
+
+    Args:
+        model: Config of the model, for example ``dict(type='VQGAN')``.
+        checkpoint: File of its weights (.safetensors, or a torch file of tensors). The names may
+            stand under one prefix, as in the checkpoint of the training that made it.
+        dtype: 'float32', or 'float16' or 'bfloat16' to run under autocast. On the CPU bfloat16
+            stands in for float16, which has no fast kernels there.
+        dropout: Keep dropout active while the owner trains. The reference release trains with an
+            active dropout in its token predictor; the paper describes a deterministic one.
+
+    Raises:
+        ValueError: If ``dtype`` is unknown.
+    """
+
+    def __init__(self, model: dict, checkpoint: str | None = None, dtype: str = 'float32',
+                 dropout: bool = False) -> None:
+        super().__init__()
+        if dtype not in _DTYPES:
+            raise ValueError(f'dtype must be one of {sorted(_DTYPES)}, got {dtype!r}.')
+        self.checkpoint = checkpoint
+        self.dtype = _DTYPES[dtype]
+        self.dropout = dropout
+        self.device = torch.device('cpu')
+        with torch.device('meta'):
+            self._holder = _Holder(MODELS.build(model))
+
+    @property
+    def description(self) -> nn.Module:
+        """The model for its sizes (``num_codes``, ``grid_size``...); its weights may be unread."""
+        return self._holder.model
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the weight file."""
+        return sha256_of(self._existing_checkpoint())
+
+    def load(self) -> None:
+        """Read the weights from :attr:`checkpoint`, once.
+
+        Raises:
+            ValueError: If no file is named, or it does not fit the model.
+            FileNotFoundError: If the file does not exist.
+        """
+        if self._holder.is_loaded:
+            return
+        model, path = self.description, self._existing_checkpoint()
+        try:
+            weights = match_prefix(load_weights(path), list(model.state_dict()))
+            model.load_state_dict({k: _as_float32(v) for k, v in weights.items()}, assign=True)
+        except (ValueError, RuntimeError) as error:
+            raise ValueError(
+                f'{path} does not fit the {type(model).__name__} of the config: {error}') from error
+        model.requires_grad_(False).eval().to(self.device)
+        self._holder.is_loaded = True
+        MMLogger.get_current_instance().info(
+            f'Frozen {type(model).__name__}: {_num_parameters(model) / 1e6:.1f} M parameters '
+            f'from {path}')
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[nn.Module]:
+        """The loaded model, without gradients and in the wanted dtype, inside a ``with``."""
+        self.load()
+        model = self.description.train(self.dropout and self.training)
+        dtype = torch.bfloat16 if self._needs_bfloat16() else self.dtype
+        autocast = torch.autocast(
+            self.device.type, dtype=dtype, enabled=dtype != torch.float32)
+        with torch.no_grad(), autocast:
+            yield model
+
+    def _needs_bfloat16(self) -> bool:
+        """A CPU's float16 convolutions took 100 times as long as its bfloat16 ones."""
+        return self.dtype == torch.float16 and self.device.type == 'cpu'
+
+    def _existing_checkpoint(self) -> Path:
+        name = type(self.description).__name__
+        if self.checkpoint is None:
+            raise ValueError(
+                f'The frozen {name} has no weights: set its `checkpoint` in the data '
+                'preprocessor of the config to the file of a trained model.')
+        if not Path(self.checkpoint).is_file():
+            raise FileNotFoundError(
+                f'The weights of the frozen {name} are not at {self.checkpoint}. Train one, or '
+                'convert a released file with tools/convert_checkpoint.py, and set `checkpoint`.')
+        return Path(self.checkpoint)
+
+    def _apply(self, fn: Callable, recurse: bool = True) -> FrozenModule:
+        super()._apply(fn, recurse)
+        self.device = fn(torch.empty(0, device=self.device)).device
+        if self._holder.is_loaded:
+            self.description.to(self.device)
+        return self
+
+    def __deepcopy__(self, memo: dict) -> FrozenModule:
+        twin = self.__class__.__new__(self.__class__)
+        memo[id(self)] = twin
+        nn.Module.__init__(twin)
+        twin.__dict__.update({k: v for k, v in self.__dict__.items() if not k.startswith('_')})
+        twin._holder = self._holder
+        return twin
+
+    def extra_repr(self) -> str:
+        """One line for ``print(model)``."""
+        return f'{type(self.description).__name__}, checkpoint={self.checkpoint}, {self.dtype}'
+
+
+def _as_float32(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.float() if tensor.is_floating_point() else tensor
+
+
+def _num_parameters(model: nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())

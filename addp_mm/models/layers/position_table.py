@@ -1,0 +1,50 @@
+"""Learned tables of positions on the token grid, resized when a checkpoint has another grid."""
+from __future__ import annotations
+
+import math
+
+from mmpretrain.models.utils import resize_pos_embed
+from torch import Tensor, nn
+
+
+def resize_position_table(table: Tensor, grid_size: tuple[int, int]) -> Tensor:
+    """Resize a table with one extra (CLS) row to another grid, bicubic.
+
+    Args:
+        table: (1, 1 + s * s, D), the rows of a square grid.
+        grid_size: The wanted grid (h, w).
+
+    Returns:
+        (1, 1 + h * w, D).
+
+    Raises:
+        ValueError: If the table is not that of a square grid.
+    """
+    num_places = table.shape[1] - 1
+    if num_places == grid_size[0] * grid_size[1]:
+        return table
+    side = math.isqrt(num_places)
+    if side * side != num_places:
+        raise ValueError(
+            f'Can resize position tables of square grids only. Got {num_places} places, wanted '
+            f'{grid_size[0]} x {grid_size[1]}. Train and load with the same grid.')
+    return resize_pos_embed(table, (side, side), grid_size, 'bicubic', num_extra_tokens=1)
+
+
+def resize_tables_on_load(module: nn.Module, names: tuple[str, ...],
+                          grid_size: tuple[int, int]) -> None:
+    """Let ``module.load_state_dict`` accept tables of another grid.
+
+    Args:
+        module: The owner of the tables.
+        names: Names of its parameters (1, 1 + h * w, D).
+        grid_size: The module's grid (h, w).
+    """
+
+    def resize(state_dict: dict, prefix: str, *_: object) -> None:
+        for name in names:
+            if prefix + name in state_dict:
+                state_dict[prefix + name] = resize_position_table(
+                    state_dict[prefix + name], grid_size)
+
+    module._register_load_state_dict_pre_hook(resize)

@@ -1,0 +1,69 @@
+"""Cross-entropy over tokens on the masked places.
+
+Shapes: N images, V rows of the vocabulary, K codes (K <= V), (h, w) token grid.
+"""
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from ...diffusion import NoisySample
+from ...registry import MODELS
+
+TARGETS = ('soft', 'hard', 'both')
+
+
+@MODELS.register_module()
+class MaskedTokenLoss(nn.Module):
+    """Label-smoothed cross-entropy, averaged over the masked places of the batch (paper Eq. 6).
+
+    Args:
+        target: 'soft' learns the token predictor's distribution q(z_{t-1} | z_t), 'hard' the ids
+            z_0, 'both' the sum of the two losses (paper Tab. 6).
+        label_smoothing: Share of the target spread evenly over all V rows (paper Tab. 14: 0.1).
+
+    Raises:
+        ValueError: If the target is unknown or the smoothing outside of [0, 1).
+    """
+
+    def __init__(self, target: str = 'soft', label_smoothing: float = 0.1) -> None:
+        super().__init__()
+        if target not in TARGETS:
+            raise ValueError(f'target must be one of {TARGETS}, got {target!r}.')
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f'label_smoothing must lie in [0, 1), got {label_smoothing}.')
+        self.target = target
+        self.label_smoothing = label_smoothing
+
+    def forward(self, token_logits: Tensor, noisy_sample: NoisySample) -> Tensor:
+        """Compute the loss.
+
+        Args:
+            token_logits: (N, V, h, w).
+            noisy_sample: Ids, mask and target distribution (N, K, h, w).
+
+        Returns:
+            A scalar, in nats per masked token.
+
+        Raises:
+            ValueError: If the target is a distribution and the sample has none.
+        """
+        log_probs = token_logits.float().log_softmax(dim=1)
+        smooth = -log_probs.mean(dim=1)                                       # (N, h, w)
+        mask = noisy_sample.mask
+        total = log_probs.new_zeros(())
+        for nll in self._negative_log_likelihoods(log_probs, noisy_sample):
+            loss = (1 - self.label_smoothing) * nll + self.label_smoothing * smooth
+            total = total + (loss * mask).sum() / mask.sum()
+        return total
+
+    def _negative_log_likelihoods(self, log_probs: Tensor, sample: NoisySample) -> list[Tensor]:
+        terms = []
+        if self.target in ('soft', 'both'):
+            if sample.target_probs is None:
+                raise ValueError(f'target={self.target!r} needs the distribution of a token '
+                                 "predictor, which this model does not have: set target='hard'.")
+            num_codes = sample.target_probs.shape[1]
+            terms.append(-(sample.target_probs * log_probs[:, :num_codes]).sum(dim=1))
+        if self.target in ('hard', 'both'):
+            terms.append(-log_probs.gather(1, sample.token_ids[:, None]).squeeze(1))
+        return terms

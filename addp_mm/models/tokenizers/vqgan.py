@@ -1,0 +1,91 @@
+"""The VQGAN tokenizer in MaskGIT's form.
+
+Shapes: N images of H x W pixels, RGB in [0, 1]; K codes of C dims; (h, w) token grid.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mmengine.model import BaseModule
+from mmengine.utils import to_2tuple
+from torch import Tensor
+
+from ...registry import MODELS
+from .codebook import Codebook
+from .vqgan_layers import Decoder, Encoder
+
+
+@MODELS.register_module()
+class VQGAN(BaseModule):
+    """Convolutional encoder, codebook and decoder.
+
+    The defaults and the parameter names are those of the tokenizer that MAGE and ADDP were
+    released with: 54.5 M parameters, stride 16, 1024 codes.
+
+    Args:
+        image_size: Height and width of the images, or one number for both.
+        num_codes: Number K of codes.
+        code_dims: Length C of a code.
+        channels: Channels of the finest resolution; a multiple of 32.
+        channel_mult: Channels of each resolution over ``channels``. Each resolution after the
+            first halves the image: five give stride 16.
+        num_res_blocks: Residual blocks of each resolution, in the encoder and in the decoder.
+        in_channels: Channels of the images.
+
+    Raises:
+        ValueError: If the stride does not divide the image size, or 32 the channels.
+    """
+
+    def __init__(self, image_size: int | tuple[int, int] = 256, num_codes: int = 1024,
+                 code_dims: int = 256, channels: int = 128,
+                 channel_mult: Sequence[int] = (1, 1, 2, 2, 4), num_res_blocks: int = 2,
+                 in_channels: int = 3) -> None:
+        super().__init__()
+        self.image_size = tuple(to_2tuple(image_size))
+        self.stride = 2**(len(channel_mult) - 1)
+        self.num_codes = num_codes
+        self.code_dims = code_dims
+        if any(side % self.stride for side in self.image_size):
+            raise ValueError(f'The tokenizer has stride {self.stride}, which does not divide the '
+                             f'image size {self.image_size}. Choose a multiple of {self.stride}.')
+        if channels % 32:
+            raise ValueError(f'channels must be a multiple of 32, got {channels}.')
+        widths = [channels * mult for mult in channel_mult]
+        self.encoder = Encoder(in_channels, widths, num_res_blocks, code_dims)
+        self.decoder = Decoder(in_channels, widths, num_res_blocks, code_dims)
+        self.quantize = Codebook(num_codes, code_dims)
+
+    @property
+    def grid_size(self) -> tuple[int, int]:
+        """Rows and columns (h, w) of the token grid at ``image_size``."""
+        return self.image_size[0] // self.stride, self.image_size[1] // self.stride
+
+    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokenize images.
+
+        Args:
+            images: (N, 3, H, W), RGB in [0, 1].
+
+        Returns:
+            Token ids (N, h, w) and their embeddings (N, C, h, w).
+
+        Raises:
+            ValueError: If the stride does not divide the images' height or width.
+        """
+        if any(side % self.stride for side in images.shape[2:]):
+            raise ValueError(f'The tokenizer needs images whose sides are multiples of '
+                             f'{self.stride}, got {tuple(images.shape[2:])}.')
+        token_ids = self.quantize.assign(self.encoder(images))
+        return token_ids, self.quantize.lookup(token_ids)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents (N, C, h, w), of codes or of mixtures, to images (N, 3, H, W), not clamped."""
+        return self.decoder(latents)
+
+    def decode_ids(self, token_ids: Tensor) -> Tensor:
+        """Token ids (N, h, w) to images (N, 3, H, W), not clamped."""
+        return self.decode(self.quantize.lookup(token_ids))
+
+    def decode_probs(self, probs: Tensor) -> Tensor:
+        """Distributions over codes (N, K, h, w) to images (N, 3, H, W), not clamped."""
+        return self.decode(self.quantize.expected(probs))

@@ -1,0 +1,157 @@
+"""Convolutional blocks of the MaskGIT-style VQGAN.
+
+The parameter names are those of the released weight file. Shapes: N images, C channels, H x W
+places.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def group_norm(channels: int) -> nn.GroupNorm:
+    """GroupNorm of 32 groups, eps 1e-6 (reference release)."""
+    return nn.GroupNorm(32, channels, eps=1e-6)
+
+
+class ResidualBlock(nn.Module):
+    """Norm, SiLU, 3x3 convolution, twice, and a shortcut.
+
+    Where the number of channels changes, the released network applies its 1x1 shortcut to the
+    branch and not to the block's input: out = shortcut(h) + h. Its weights need that.
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.norm1 = group_norm(in_channels)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
+        self.norm2 = group_norm(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
+        self.changes_channels = in_channels != out_channels
+        if self.changes_channels:
+            self.nin_shortcut = nn.Conv2d(out_channels, out_channels, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in_channels, H, W) to (N, out_channels, H, W)."""
+        branch = self.conv1(F.silu(self.norm1(x)))
+        branch = self.conv2(F.silu(self.norm2(branch)))
+        shortcut = self.nin_shortcut(branch) if self.changes_channels else x
+        return shortcut + branch
+
+
+class Upsample(nn.Module):
+    """Nearest neighbour x2, then a 3x3 convolution.
+
+    Args:
+        channels: Channels of input and output.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C, 2H, 2W)."""
+        return self.conv(F.interpolate(x, scale_factor=2., mode='nearest'))
+
+
+class Level(nn.Module):
+    """The residual blocks of one resolution.
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        num_blocks: Number of residual blocks.
+        upsamples: Double the resolution at the end.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, num_blocks: int,
+                 upsamples: bool = False) -> None:
+        super().__init__()
+        widths = [in_channels] + [out_channels] * num_blocks
+        self.block = nn.Sequential(*map(ResidualBlock, widths[:-1], widths[1:]))
+        self.upsample = Upsample(out_channels) if upsamples else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in_channels, H, W) to (N, out_channels, H, W), or (..., 2H, 2W)."""
+        return self.upsample(self.block(x))
+
+
+class Middle(nn.Module):
+    """Two residual blocks at the lowest resolution.
+
+    Args:
+        channels: Channels of input and output.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.block_1 = ResidualBlock(channels, channels)
+        self.block_2 = ResidualBlock(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, h, w) to the same shape."""
+        return self.block_2(self.block_1(x))
+
+
+class Encoder(nn.Module):
+    """Images to latents; 2x2 average pooling between the resolutions.
+
+    Args:
+        in_channels: Channels of the images.
+        widths: Channels of each resolution, the finest first.
+        num_blocks: Residual blocks of each resolution.
+        code_dims: Channels of the latents.
+    """
+
+    def __init__(self, in_channels: int, widths: Sequence[int], num_blocks: int,
+                 code_dims: int) -> None:
+        super().__init__()
+        self.conv_in = nn.Conv2d(in_channels, widths[0], 3, padding=1, bias=False)
+        inputs = (widths[0], *widths[:-1])
+        self.down = nn.ModuleList(Level(i, o, num_blocks) for i, o in zip(inputs, widths, strict=True))
+        self.mid = Middle(widths[-1])
+        self.norm_out = group_norm(widths[-1])
+        self.conv_out = nn.Conv2d(widths[-1], code_dims, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, in_channels, H, W) to (N, code_dims, h, w)."""
+        x = self.conv_in(images)
+        for i, level in enumerate(self.down):
+            x = level(x if i == 0 else F.avg_pool2d(x, 2))
+        return self.conv_out(F.silu(self.norm_out(self.mid(x))))
+
+
+class Decoder(nn.Module):
+    """Latents to images; no activation at the output.
+
+    Args:
+        out_channels: Channels of the images.
+        widths: Channels of each resolution, the finest first.
+        num_blocks: Residual blocks of each resolution.
+        code_dims: Channels of the latents.
+    """
+
+    def __init__(self, out_channels: int, widths: Sequence[int], num_blocks: int,
+                 code_dims: int) -> None:
+        super().__init__()
+        self.conv_in = nn.Conv2d(code_dims, widths[-1], 3, padding=1)
+        self.mid = Middle(widths[-1])
+        inputs = (*widths[1:], widths[-1])
+        self.up = nn.ModuleList(
+            Level(inputs[i], widths[i], num_blocks, upsamples=i > 0) for i in range(len(widths)))
+        self.norm_out = group_norm(widths[0])
+        self.conv_out = nn.Conv2d(widths[0], out_channels, 3, padding=1)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """(N, code_dims, h, w) to (N, out_channels, H, W)."""
+        x = self.mid(self.conv_in(latents))
+        for level in reversed(self.up):
+            x = level(x)
+        return self.conv_out(F.silu(self.norm_out(x)))
