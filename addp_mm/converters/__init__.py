@@ -1,0 +1,5 @@
+"""Conversion of released and own checkpoints."""
+from .convert import DEFAULT_TARGETS, KINDS, TABLES, convert, detect_kind
+from .key_mapping import Conversion
+
+__all__ = ['DEFAULT_TARGETS', 'KINDS', 'TABLES', 'Conversion', 'convert', 'detect_kind']
