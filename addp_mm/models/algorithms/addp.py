@@ -4,6 +4,7 @@ Shapes: N images of H x W pixels, V rows of the vocabulary, (h, w) token grid.
 """
 from __future__ import annotations
 
+from mmpretrain.models.backbones import VisionTransformer
 from mmpretrain.models.selfsup.base import BaseSelfSupervisor
 from torch import Tensor
 
@@ -18,8 +19,8 @@ class ADDP(BaseSelfSupervisor):
 
     The data preprocessor owns the frozen tokenizer and token predictor and draws noisy images; the
     backbone reads them; the neck (token decoder) and the head predict the tokens. Sizes that the
-    tokenizer or an earlier part knows need not stand in the config again: the image size of an
-    ``ADDPViT``, codes and grid of the neck, and the widths between neck and head.
+    tokenizer or an earlier part knows need not stand in the config again: the image size of a
+    ``VisionTransformer``, codes and grid of the neck, and the widths between a ViT, neck and head.
 
     Args:
         data_preprocessor: Config of an ``ADDPDataPreprocessor``.
@@ -37,12 +38,15 @@ class ADDP(BaseSelfSupervisor):
                  head: dict | None = None, val_ratios: tuple[float, ...] = VAL_RATIOS,
                  init_cfg: dict | None = None) -> None:
         preprocessor = MODELS.build(data_preprocessor)
-        if backbone['type'] == 'ADDPViT':
+        if _is_vit(backbone['type']):
             backbone = {'img_size': preprocessor.image_size, **backbone}
         backbone = MODELS.build(backbone)
         sizes = dict(num_codes=preprocessor.num_codes, grid_size=preprocessor.grid_size)
-        if hasattr(backbone, 'embed_dims'):
+        if isinstance(backbone, VisionTransformer):
             sizes['in_channels'] = backbone.embed_dims
+        elif 'in_channels' not in neck:
+            raise ValueError('Set neck.in_channels to the channels of the last feature map of the '
+                             f'{type(backbone).__name__}: only a ViT tells them by itself.')
         neck = MODELS.build({**sizes, **neck})
         head = MODELS.build({**neck.head_sizes, 'type': 'TokenHead', **(head or {})})
         super().__init__(
@@ -110,3 +114,9 @@ class ADDP(BaseSelfSupervisor):
                 f'The tokenizer gives {wanted[0]} codes on the grid {wanted[1]}, the neck is made '
                 f'for {self.neck.num_codes} on {self.neck.grid_size}. Leave num_codes and '
                 'grid_size out of the neck to follow the tokenizer.')
+
+
+def _is_vit(kind: str | type) -> bool:
+    """Whether the type of a config, with or without scope, is mmpretrain's ViT or a subclass."""
+    found = MODELS.get(kind) if isinstance(kind, str) else kind
+    return isinstance(found, type) and issubclass(found, VisionTransformer)

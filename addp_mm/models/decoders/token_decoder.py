@@ -78,7 +78,8 @@ class TokenDecoder(BaseModule):
         """Decode a feature map.
 
         Args:
-            features: (N, C, h', w') of any encoder; resized to the token grid where it differs.
+            features: (N, C, h', w') of any encoder, or (N, h', w', C) as timm's Swin gives them;
+                resized to the token grid where it differs.
             noisy_sample: The tokens behind the noisy images.
 
         Returns:
@@ -92,6 +93,7 @@ class TokenDecoder(BaseModule):
 
     def decode_sequence(self, features: Tensor, noisy_sample: NoisySample) -> Tensor:
         """As :meth:`forward`, but the whole sequence (N, 1 + L + R, D)."""
+        features = self._channels_first(features)
         self._check(features, noisy_sample)
         tokens, padding = self._embed_grid(features, noisy_sample.mask), None
         if self.token_input:
@@ -111,6 +113,12 @@ class TokenDecoder(BaseModule):
                              embedded + self.pos_embed[:, 1:])
         cls = (self.mask_token + self.pos_embed[:, :1]).expand(len(places), -1, -1)
         return torch.cat((cls, places), dim=1)
+
+    def _channels_first(self, features: Tensor) -> Tensor:
+        is_last = features.ndim == 4 and features.shape[3] == self.in_channels
+        if is_last and features.shape[1] != self.in_channels:
+            return features.permute(0, 3, 1, 2)
+        return features
 
     def _check(self, features: Tensor, noisy_sample: NoisySample) -> None:
         if features.ndim != 4 or features.shape[1] != self.in_channels:

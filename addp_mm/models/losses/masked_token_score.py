@@ -29,4 +29,4 @@ def score_masked_tokens(token_logits: Tensor, noisy_sample: NoisySample, ratio: 
     """
     ids = noisy_sample.token_ids
     losses = F.cross_entropy(token_logits.float(), ids, reduction='none')[noisy_sample.mask]
-    return dict(ratio=ratio, loss=float(losses.sum()), count=losses.numel(), token_ids=ids.cpu())
+    return dict(ratio=ratio, loss=losses.sum().item(), count=losses.numel(), token_ids=ids.cpu())

@@ -42,8 +42,8 @@ class MAGE(BaseModule):
             ``vocab_size=2025, class_id=1100, mask_id=2024``.
 
     Raises:
-        ValueError: If the architecture is unknown, or a row is not outside of the codes and
-            inside of the vocabulary.
+        ValueError: If the architecture is unknown, or the two rows are not different, outside of the
+            codes and inside of the vocabulary.
     """
 
     def __init__(self, num_codes: int, grid_size: tuple[int, int], arch: str | dict = 'base',
@@ -60,9 +60,11 @@ class MAGE(BaseModule):
         vocab_size = num_codes + 2 if vocab_size is None else vocab_size
         self.class_id = num_codes if class_id is None else class_id
         self.mask_id = vocab_size - 1 if mask_id is None else mask_id
-        if not all(num_codes <= i < vocab_size for i in (self.class_id, self.mask_id)):
-            raise ValueError(f'class_id and mask_id must lie in [{num_codes}, {vocab_size}), got '
-                             f'{self.class_id} and {self.mask_id}.')
+        own_rows = {self.class_id, self.mask_id}
+        if len(own_rows) < 2 or not all(num_codes <= i < vocab_size for i in own_rows):
+            raise ValueError('class_id and mask_id must be two different rows in '
+                             f'[{num_codes}, {vocab_size}), got {self.class_id} and '
+                             f'{self.mask_id}.')
         places = 1 + self.grid_size[0] * self.grid_size[1]
         self.token_embed = nn.Embedding(vocab_size, dims)
         self.pos_embed = nn.Parameter(torch.zeros(1, places, dims))

@@ -115,7 +115,8 @@ class Encoder(nn.Module):
         super().__init__()
         self.conv_in = nn.Conv2d(in_channels, widths[0], 3, padding=1, bias=False)
         inputs = (widths[0], *widths[:-1])
-        self.down = nn.ModuleList(Level(i, o, num_blocks) for i, o in zip(inputs, widths, strict=True))
+        self.down = nn.ModuleList(
+            Level(i, o, num_blocks) for i, o in zip(inputs, widths, strict=True))
         self.mid = Middle(widths[-1])
         self.norm_out = group_norm(widths[-1])
         self.conv_out = nn.Conv2d(widths[-1], code_dims, 1)

@@ -1,0 +1,53 @@
+"""Two processes on half of the batch each have the gradients of one process on the whole."""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from mmengine.model import MMDistributedDataParallel
+from torch import Tensor, distributed
+from torch.multiprocessing import start_processes
+
+from addp_mm.diffusion import NoisySample
+from addp_mm.models.algorithms import ADDP
+from tiny import build_model, tiny_addp_cfg, tiny_batch
+
+
+def _gradients(model: ADDP, network: torch.nn.Module, images: Tensor,
+               sample: NoisySample) -> dict[str, Tensor]:
+    network(images, sample, mode='loss')['loss_token'].backward()
+    return {name: parameter.grad for name, parameter in model.named_parameters()}
+
+
+def _half(images: Tensor, sample: NoisySample, rank: int) -> tuple[Tensor, NoisySample]:
+    part = slice(2 * rank, 2 * rank + 2)
+    half = NoisySample(sample.token_ids[part], sample.mask[part], sample.target_probs[part],
+                       sample.num_reliable)
+    return images[part], half
+
+
+def _run_process(rank: int, folder: str, model: ADDP, images: Tensor,
+                 sample: NoisySample) -> None:
+    os.environ['LOCAL_RANK'] = str(rank)
+    distributed.init_process_group('gloo', f'file://{folder}/store', rank=rank, world_size=2)
+    network = MMDistributedDataParallel(model, device_ids=None, broadcast_buffers=False)
+    gradients = _gradients(model, network, *_half(images, sample, rank))
+    torch.save(gradients, f'{folder}/gradients_{rank}.pth')
+    distributed.destroy_process_group()
+
+
+def test_two_processes_have_the_gradients_of_one(tmp_path: Path) -> None:
+    model = build_model(tiny_addp_cfg(tmp_path)).eval()        # dropout off
+    images, _ = model.data_preprocessor.to_images(tiny_batch(4))
+    noisy_images, sample = model.data_preprocessor.diffuse(images, ratio=0.7)
+    start_processes(_run_process, (str(tmp_path), model, noisy_images, sample), nprocs=2,
+                    start_method='fork')
+    whole = _gradients(model, model, noisy_images, sample)
+    assert all(gradient is not None for gradient in whole.values())
+    for rank in range(2):
+        halves = torch.load(tmp_path / f'gradients_{rank}.pth')
+        assert halves.keys() == whole.keys()
+        for name, gradient in whole.items():
+            scale = gradient.abs().max().clamp(min=1e-8)
+            assert (halves[name] - gradient).abs().max() / scale < 1e-5, name

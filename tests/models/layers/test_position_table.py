@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from addp_mm.models.layers import resize_position_table, resize_tables_on_load
+
+
+def table_of(side: int, dims: int = 2) -> torch.Tensor:
+    """A table whose rows are (row, column) in [0, 1], and a CLS row of 9."""
+    steps = (torch.arange(side) + 0.5) / side
+    rows = torch.stack(torch.meshgrid(steps, steps, indexing='ij'), dim=-1).reshape(1, -1, dims)
+    return torch.cat((torch.full((1, 1, dims), 9.), rows), dim=1)
+
+
+def test_same_grid_is_left_alone():
+    table = table_of(4)
+    assert resize_position_table(table, (4, 4)) is table
+
+
+@pytest.mark.parametrize('grid_size', [(8, 8), (6, 8), (4, 6)])
+def test_resized_rows_keep_their_place_and_cls_its_value(grid_size: tuple[int, int]):
+    height, width = grid_size
+    resized = resize_position_table(table_of(4), grid_size)
+    assert resized.shape == (1, 1 + height * width, 2)
+    assert resized[0, 0].tolist() == [9, 9]
+    grid = resized[0, 1:].view(height, width, 2)
+    rows, cols = (torch.arange(n).add(0.5).div(n) for n in grid_size)
+    # A linear ramp stays one, apart from the border, where bicubic weights are cut off.
+    torch.testing.assert_close(grid[..., 0].mean(dim=1), rows, atol=0.04, rtol=0)
+    torch.testing.assert_close(grid[..., 1].mean(dim=0), cols, atol=0.04, rtol=0)
+
+
+def test_a_grid_that_is_not_square_cannot_be_resized():
+    with pytest.raises(ValueError, match='square grids only. Got 6 places, wanted 4 x 4'):
+        resize_position_table(torch.zeros(1, 7, 2), (4, 4))
+
+
+class Part(nn.Module):
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.table = nn.Parameter(table_of(side))
+        self.other = nn.Parameter(torch.zeros(1, 1 + side * side, 2))
+        self.size = nn.Parameter(torch.zeros(2))
+        resize_tables_on_load(self, ('table', 'other'), (side, side))
+
+
+def test_tables_are_resized_on_load_below_any_prefix():
+    small, large = nn.Sequential(Part(4)), nn.Sequential(Part(6))
+    state = small.state_dict()
+    large.load_state_dict(state)
+    assert torch.equal(large[0].table, resize_position_table(small[0].table, (6, 6)))
+    assert large[0].other.shape == (1, 37, 2)
+    assert state['0.table'].shape == (1, 17, 2), 'the given state dict was changed'
+
+
+def test_missing_tables_are_still_reported():
+    with pytest.raises(RuntimeError, match='Missing key.*table'):
+        Part(4).load_state_dict({'size': torch.zeros(2), 'other': torch.zeros(1, 17, 2)})
