@@ -42,8 +42,8 @@ class MAGE(BaseModule):
             ``vocab_size=2025, class_id=1100, mask_id=2024``.
 
     Raises:
-        ValueError: If the architecture is unknown, or the two rows are not different, outside of the
-            codes and inside of the vocabulary.
+        ValueError: If the architecture is unknown, or the two rows are not different, outside of
+            the codes and inside of the vocabulary.
     """
 
     def __init__(self, num_codes: int, grid_size: tuple[int, int], arch: str | dict = 'base',

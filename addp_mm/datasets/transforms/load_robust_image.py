@@ -1,0 +1,146 @@
+"""Loading images of which a few may be broken."""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import cv2
+import mmcv
+import numpy as np
+from mmcv.transforms import LoadImageFromFile
+from mmengine import fileio
+from mmengine.logging import MMLogger
+
+from ...registry import TRANSFORMS
+from .bad_images import BadImages
+from .fast_crop import FastCrop
+
+_REDUCED_COLOR = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4,
+                  8: cv2.IMREAD_REDUCED_COLOR_8}
+# Formats that the decoder fills up with grey when they are cut off: start, last part, its end.
+_JPEG_START, _JPEG_SCAN, _JPEG_END = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
+_PNG_START, _PNG_END = b'\x89PNG\r\n\x1a\n', b'IEND'
+
+
+@TRANSFORMS.register_module()
+class LoadRobustImage(LoadImageFromFile):
+    """mmcv's ``LoadImageFromFile``, which skips an unreadable image.
+
+    It gives None for it, and mmengine's data sets then load another one (in ``test_mode`` they
+    stop). Each is logged once by its path. A JPEG or PNG that was cut off counts as unreadable:
+    OpenCV would fill it up with grey. It is told by the end mark of the format, which costs
+    microseconds.
+
+    Args:
+        crop: Config of a ``RandomResizedCrop`` to load only a crop, about twice as fast as the two
+            steps one after the other. The draws are the same, the pixels nearly; see
+            :class:`FastCrop`.
+        max_bad_share: Largest share of unreadable images among the loaded ones.
+        min_bad_allowed: So many unreadable images are always allowed.
+        **kwargs: Arguments of ``LoadImageFromFile``.
+
+    Raises:
+        ValueError: If more images than allowed are unreadable, or the crop is one that cannot be
+            loaded alone.
+    """
+
+    def __init__(self, crop: dict | None = None, max_bad_share: float = 0.001,
+                 min_bad_allowed: int = 10, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.crop = None if crop is None else FastCrop(TRANSFORMS.build(crop))
+        self.max_bad_share = max_bad_share
+        self.min_bad_allowed = min_bad_allowed
+        self._bad_images = BadImages()
+
+    def transform(self, results: dict) -> dict | None:
+        """Load an image.
+
+        Args:
+            results: ``img_path``: the file.
+
+        Returns:
+            ``results`` with ``img`` (H, W, 3) BGR, ``img_shape`` (H, W), and ``ori_shape`` of the
+            whole image; None if the image is unreadable.
+        """
+        self._bad_images.count_load()
+        try:
+            image, ori_shape = self._load(results['img_path'])
+        # Whatever a file system or decoder raises; a fault of the whole data stops below.
+        except Exception as error:
+            self._note(results['img_path'], error)
+            return None
+        results.update(img=image, img_shape=image.shape[:2], ori_shape=ori_shape)
+        return results
+
+    def _load(self, path: str) -> tuple[np.ndarray, tuple[int, int]]:
+        """The image or its crop, and height and width of the whole image."""
+        data = fileio.get(path, backend_args=self.backend_args)
+        if not data:
+            raise ValueError('the file is empty')
+        if _is_cut_off(data):
+            raise ValueError('the file is cut off')
+        if self.crop is None:
+            image = self._decode(data)
+            ori_shape = image.shape[:2]
+        else:
+            can_reduce = (self.color_type, self.imdecode_backend) == ('color', 'cv2')
+            image, ori_shape = self.crop(data, self._decode, can_reduce)
+        return image.astype(np.float32) if self.to_float32 else image, ori_shape
+
+    def _decode(self, data: bytes, factor: int = 1) -> np.ndarray:
+        flag = _REDUCED_COLOR.get(factor, self.color_type)
+        image = mmcv.imfrombytes(data, flag=flag, backend=self.imdecode_backend)
+        if image is None:
+            raise ValueError('not an image')
+        return image
+
+    def _note(self, path: str, error: Exception) -> None:
+        if not self._bad_images.add(path):
+            return
+        num_bad, num_loads = len(self._bad_images), self._bad_images.num_loads
+        # As an error, because processes other than the first show no warnings.
+        MMLogger.get_current_instance().error(
+            f'Unreadable image, skipped: {path} ({_first_line(error)}). It is number {num_bad} '
+            f'among {num_loads} loaded images.')
+        if num_bad > max(self.min_bad_allowed, self.max_bad_share * num_loads):
+            raise ValueError(
+                f'{num_bad} of {num_loads} loaded images are unreadable, the last one is {path} '
+                f'({_first_line(error)}). More than {self.max_bad_share:.2%} and '
+                f'{self.min_bad_allowed} are not skipped. List them all with '
+                'python -c "from addp_mm.datasets.transforms import log_unreadable; '
+                'log_unreadable(\'FOLDER\')", then mend or remove them, or raise max_bad_share of '
+                'LoadRobustImage in the pipeline.')
+
+
+def log_unreadable(folder: str | os.PathLike) -> list[str]:
+    """Try every file below a folder and log the unreadable ones.
+
+    Args:
+        folder: A folder of images; files that are no images count as unreadable.
+
+    Returns:
+        Their paths.
+    """
+    logger, loader = MMLogger.get_current_instance(), LoadRobustImage()
+    paths = [str(path) for path in sorted(Path(folder).rglob('*')) if path.is_file()]
+    unreadable = []
+    for path in paths:
+        try:
+            loader._load(path)
+        except Exception as error:      # as above
+            logger.error(f'{path}: {_first_line(error)}')
+            unreadable.append(path)
+    logger.info(f'{len(unreadable)} of {len(paths)} files in {folder} are unreadable.')
+    return unreadable
+
+
+def _is_cut_off(data: bytes) -> bool:
+    if data.startswith(_JPEG_START):
+        # Bytes may follow the end mark, and a preview inside the file has one of its own; but
+        # none stands in the data of a scan.
+        return not data.endswith(_JPEG_END) and data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN)
+    return data.startswith(_PNG_START) and _PNG_END not in data[-64:] and _PNG_END not in data
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

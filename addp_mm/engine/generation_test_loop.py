@@ -1,0 +1,59 @@
+"""A test that generates images instead of reading them."""
+from __future__ import annotations
+
+import torch
+from mmengine.evaluator import Evaluator
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner, TestLoop
+from mmengine.runner.amp import autocast
+from torch.utils.data import DataLoader
+
+from ..registry import LOOPS, TASK_UTILS
+
+
+@LOOPS.register_module()
+class GenerationTestLoop(TestLoop):
+    """mmengine's test loop over generated images.
+
+    The data loader reads an ``ImageIndices`` and divides the numbers among processes; image i is
+    the same for any batch size and number of processes. Metrics get for each image ``generated``,
+    (3, H, W) uint8.
+
+    Args:
+        runner: The runner.
+        dataloader: Data loader of an ``ImageIndices``, or its config.
+        evaluator: Evaluator, or its config.
+        sampler: Arguments of ``DenoisingSampler``.
+        seed: Seed of the images.
+        fp16: Generate under autocast.
+
+    Raises:
+        ValueError: If the model cannot generate, or the sampler does not fit it.
+    """
+
+    def __init__(self, runner: Runner, dataloader: DataLoader | dict,
+                 evaluator: Evaluator | dict | list, sampler: dict | None = None, seed: int = 0,
+                 fp16: bool = False) -> None:
+        super().__init__(runner, dataloader, evaluator, fp16)
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        self.generator = TASK_UTILS.build(
+            dict(type='ImageGenerator', model=model, sampler=sampler))
+        self.seed = seed
+
+    @torch.no_grad()
+    def run_iter(self, idx: int, data_batch: dict) -> None:
+        """Generate and measure one batch.
+
+        Args:
+            idx: Number of the batch.
+            data_batch: ``index``: numbers of the images.
+        """
+        self.runner.call_hook('before_test_iter', batch_idx=idx, data_batch=data_batch)
+        with autocast(enabled=self.fp16):
+            indices = [int(index) for index in data_batch['index']]
+            images = self.generator.generate(indices, self.seed).images
+        # Cut off, not rounded, as when they are saved (reference release).
+        outputs = [dict(generated=image) for image in (images * 255).byte()]
+        self.evaluator.process(data_samples=outputs, data_batch=data_batch)
+        self.runner.call_hook('after_test_iter', batch_idx=idx, data_batch=data_batch,
+                              outputs=outputs)

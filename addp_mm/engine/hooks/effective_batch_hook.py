@@ -1,0 +1,74 @@
+"""How many images one step of the optimizer sees."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.runner import Runner
+
+from ...registry import HOOKS
+
+
+@HOOKS.register_module()
+class EffectiveBatchHook(Hook):
+    """Logs the effective batch at the start, and warns if it is not the recipe's.
+
+    Args:
+        expected: Images per optimizer step that the learning rate is made for.
+
+    Raises:
+        ValueError: If ``expected`` is not positive.
+    """
+
+    def __init__(self, expected: int) -> None:
+        if expected < 1:
+            raise ValueError(f'expected must be a positive number of images, got {expected}.')
+        self.expected = expected
+
+    def before_train(self, runner: Runner) -> None:
+        """Write the line, and the warning if there is need."""
+        per_process = _images_per_process(runner)
+        for name, wrapper in _named_wrappers(runner.optim_wrapper):
+            count = wrapper._accumulative_counts
+            runner.logger.info(
+                f'Effective batch{name}: {per_process} images x {runner.world_size} processes x '
+                f'{count} accumulated = {per_process * runner.world_size * count}, '
+                f'peak learning rate {_peak_lr(wrapper):.1e}')
+            warning = self._warning(runner, per_process * runner.world_size, count)
+            if warning:
+                runner.logger.warning(warning)
+
+    def _warning(self, runner: Runner, per_iteration: int, count: int) -> str | None:
+        scaling = runner.auto_scale_lr or {}
+        if scaling.get('enable', False):
+            base = scaling['base_batch_size']
+            return None if base * count == self.expected else (
+                f'auto_scale_lr.base_batch_size = {base} leaves accumulation out, as mmengine '
+                f'does: with accumulative_counts = {count} it must be {self.expected / count:g} '
+                f'for a learning rate that is made for {self.expected} images.')
+        if per_iteration * count == self.expected:
+            return None
+        remedy = 'pass --auto-scale-lr to adapt the learning rate'
+        if self.expected % per_iteration == 0:
+            remedy = ('set optim_wrapper.accumulative_counts='
+                      f'{self.expected // per_iteration}, or {remedy}')
+        return (f'The learning rate is made for an effective batch of {self.expected}, this run '
+                f'has {per_iteration * count}: {remedy}.')
+
+
+def _images_per_process(runner: Runner) -> int:
+    loader = runner.train_dataloader
+    return loader.batch_size or loader.batch_sampler.batch_size
+
+
+def _named_wrappers(wrapper: OptimWrapper | OptimWrapperDict) -> Iterator[tuple[str, OptimWrapper]]:
+    if isinstance(wrapper, OptimWrapperDict):
+        yield from ((f' ({name})', part) for name, part in wrapper.items())
+    else:
+        yield '', wrapper
+
+
+def _peak_lr(wrapper: OptimWrapper) -> float:
+    """The rate before a warm-up took it down; schedulers keep it as ``initial_lr``."""
+    return max(g.get('initial_lr', g['lr']) for g in wrapper.optimizer.param_groups)

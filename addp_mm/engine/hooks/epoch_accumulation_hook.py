@@ -1,0 +1,30 @@
+"""Accumulated gradients and the ends of epochs."""
+from __future__ import annotations
+
+from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapperDict
+from mmengine.runner import EpochBasedTrainLoop, Runner
+
+from ...registry import HOOKS
+
+
+@HOOKS.register_module()
+class EpochAccumulationHook(Hook):
+    """Ends each epoch with a step of the optimizer, whatever number of gradients is waiting.
+
+    mmengine lets an accumulation go on over the end of an epoch. The gradients that wait there are
+    not in the checkpoint: a resumed run would lose them and step at other iterations than the
+    uninterrupted one. With this hook the last step of an epoch averages over the batches that are
+    left, as mmengine's last step of a run does.
+    """
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Count accumulated batches anew."""
+        wrapper, loop = runner.optim_wrapper, runner.train_loop
+        if not isinstance(loop, EpochBasedTrainLoop):
+            return
+        parts = wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
+        num_batches = len(loop.dataloader)
+        if any(num_batches % part._accumulative_counts for part in parts):
+            # Of an OptimWrapperDict whose parts step at rates of their own, this does nothing.
+            wrapper.initialize_count_status(runner.model, 0, num_batches)

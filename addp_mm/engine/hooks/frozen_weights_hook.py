@@ -1,0 +1,63 @@
+"""A checkpoint remembers which frozen weights it was trained with."""
+from __future__ import annotations
+
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from ...models.layers import FrozenModule
+from ...registry import HOOKS
+
+KEY = 'frozen_weights'
+
+
+@HOOKS.register_module()
+class FrozenWeightsHook(Hook):
+    """Writes the hashes of the frozen files into checkpoints, compares them on resume.
+
+    Frozen weights (tokenizer, token predictor) are not in a checkpoint. A resumed run with other
+    ones would go on, with targets that mean something else.
+    """
+
+    def __init__(self) -> None:
+        self._hashes: dict[str, str] | None = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Hash the files now: they may change while the run goes on with what it has read."""
+        if is_main_process():
+            self._present_hashes(runner)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Note the SHA-256 of each frozen file, by the module's name, in the meta data."""
+        checkpoint['meta'][KEY] = self._present_hashes(runner)
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Compare the frozen files with those of the checkpoint that is resumed.
+
+        Raises:
+            ValueError: If a file is another one.
+        """
+        if not runner._resume:
+            return
+        saved = checkpoint.get('meta', {}).get(KEY, {})
+        for name, present in self._present_hashes(runner).items():
+            if name not in saved:
+                runner.logger.warning(f'The checkpoint does not say with which {name} it was '
+                                      'trained: its weights go unchecked.')
+            elif saved[name] != present:
+                path = _frozen_modules(runner)[name].checkpoint
+                raise ValueError(
+                    f'The checkpoint was trained with another {name} than {path}: expected a file '
+                    f'of SHA-256 {saved[name]}, got {present}. Put the earlier file back, or start '
+                    'a new run in another work folder (--work-dir).')
+
+    def _present_hashes(self, runner: Runner) -> dict[str, str]:
+        if self._hashes is None:
+            self._hashes = {n: m.sha256 for n, m in _frozen_modules(runner).items()}
+        return self._hashes
+
+
+def _frozen_modules(runner: Runner) -> dict[str, FrozenModule]:
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    return {n: m for n, m in model.named_modules() if isinstance(m, FrozenModule)}

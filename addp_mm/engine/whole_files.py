@@ -1,0 +1,184 @@
+"""Checkpoint files that appear only when they are whole, and how to find the newest of them."""
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from mmengine.fileio import LocalBackend, register_backend
+
+POINTER = 'last_checkpoint'     # mmengine's name of the file that names the newest checkpoint
+
+
+class AtomicBackend(LocalBackend):
+    """mmengine's backend for local files, which writes a file whole or not at all.
+
+    A file is written under another name in the same folder, forced to the disk, and renamed.
+    """
+
+    _streamed: ClassVar[dict | None] = None
+
+    def __init__(self) -> None:
+        self._late: dict[str, int] | None = None
+
+    @classmethod
+    def stream_next(cls, checkpoint: dict) -> None:
+        """Let the next :meth:`put` save a checkpoint in place of its bytes, and empty it.
+
+        mmengine puts the file together in memory, twice: 10 GB for a ViT-L and its optimizer.
+        This way it does so with an empty one.
+        """
+        cls._streamed = dict(checkpoint)
+        checkpoint.clear()
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        """Write bytes to a file, whose folder is made.
+
+        Raises:
+            OSError: If that fails, for example on a full disk; an earlier file of this name is
+                still there.
+        """
+        path = Path(filepath)
+        partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
+        checkpoint, AtomicBackend._streamed = AtomicBackend._streamed, None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(partial, 'wb') as file:
+                if checkpoint is None:
+                    file.write(obj)
+                else:
+                    torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+            _sync_folder(path.parent)
+        except (OSError, RuntimeError) as error:
+            # After a failed write torch tries to close the archive, and fails with another error.
+            cause = error if isinstance(error, OSError) else error.__context__
+            if not isinstance(cause, OSError):
+                raise
+            raise _explained(cause, path, partial) from error
+        finally:
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
+
+    def put_text(self, obj: str, filepath: str | Path, encoding: str = 'utf-8') -> None:
+        """Write a text to a file, as :meth:`put`."""
+        self.put(obj.encode(encoding), filepath)
+
+    def remove(self, filepath: str | Path) -> None:
+        """Remove a file, inside :meth:`late_removal` at its end."""
+        if self._late is None:
+            super().remove(filepath)
+        else:
+            self._late[str(filepath)] = os.stat(filepath).st_ino
+
+    @contextlib.contextmanager
+    def late_removal(self) -> Iterator[None]:
+        """Put off removals to the end of the ``with``: what replaces the files is there by then.
+
+        Nothing is removed if the block fails, nor a file that was written anew inside it.
+        """
+        self._late = {}
+        try:
+            yield
+            for path, inode in self._late.items():
+                with contextlib.suppress(FileNotFoundError):
+                    if os.stat(path).st_ino == inode:
+                        os.remove(path)
+        finally:
+            self._late = None
+
+
+register_backend('addp_atomic', AtomicBackend, force=True)
+
+
+def remove_partial(folder: str | Path) -> list[Path]:
+    """Remove what killed runs left half written in a folder, and return it."""
+    leftovers = sorted(Path(folder).glob('.*.partial'))
+    for path in leftovers:
+        path.unlink(missing_ok=True)
+    return leftovers
+
+
+def is_whole(path: str | Path) -> bool:
+    """Whether a file of ``torch.save`` is complete: every checksum in it is read and compared."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile):
+        return False
+
+
+def read_pointer(work_dir: str | Path) -> str:
+    """Path that ``last_checkpoint`` in a work folder holds; '' if there is none."""
+    try:
+        return (Path(work_dir) / POINTER).read_text(encoding='utf-8').strip()
+    except FileNotFoundError:
+        return ''
+
+
+def newest_first(work_dir: str | Path, out_dir: str | Path, template: str) -> Iterator[Path]:
+    """Go through the checkpoints of a run, existing files only.
+
+    First the one that ``last_checkpoint`` names, or of its name in the run's folders if the run
+    was moved, then the older ones. Newer ones than that are of another run.
+
+    Args:
+        work_dir: Where ``last_checkpoint`` is.
+        out_dir: Where the checkpoints are; they may also be in ``work_dir``.
+        template: File name with ``{}`` for the epoch or iteration.
+    """
+    folders = list(dict.fromkeys([Path(out_dir), Path(work_dir)]))
+    pointer = read_pointer(work_dir)
+    named = [Path(pointer), *(f / Path(pointer).name for f in folders)] if pointer else []
+    last = next((path for path in named if path.is_file()), None)
+    if last is not None:
+        yield last
+    limit = _step(Path(pointer).name, template)
+    files = _matching([*folders, *([last.parent] if last else [])], template)
+    for step in sorted(files, reverse=True):
+        if limit is None or step < limit:
+            yield files[step]
+
+
+def _matching(folders: Sequence[Path], template: str) -> dict[int, Path]:
+    """The checkpoints of some folders by step; of two of one step that of the earlier folder."""
+    files: dict[int, Path] = {}
+    for folder in folders:
+        for path in folder.glob(template.replace('{}', '*')):
+            step = _step(path.name, template)
+            if step is not None and path.is_file():
+                files.setdefault(step, path)
+    return files
+
+
+def _step(name: str, template: str) -> int | None:
+    found = re.fullmatch(re.escape(template).replace(re.escape('{}'), r'(\d+)'), name)
+    return int(found.group(1)) if found else None
+
+
+def _sync_folder(folder: Path) -> None:
+    """Force the names in a folder to the disk, where the system allows it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _explained(error: OSError, path: Path, partial: Path) -> OSError:
+    written = partial.stat().st_size if partial.exists() else 0
+    existing = next(folder for folder in (path.parent, *path.parent.parents) if folder.exists())
+    free = shutil.disk_usage(existing).free
+    return OSError(
+        error.errno, f'Could not write {path}: {error.strerror} after {written / 1e9:.3f} GB. '
+        f'{free / 1e9:.3f} GB are free in {existing}. Earlier checkpoints are untouched: make room '
+        'there (or lower max_keep_ckpts), then resume')

@@ -1,0 +1,104 @@
+"""How close reconstructions come to held-out images.
+
+Shapes: images (3, H, W) or (N, 3, H, W), in [0, 1].
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmengine.evaluator import BaseMetric
+from torch import Tensor
+
+from ..registry import METRICS
+
+SSIM_WINDOW = 11
+SSIM_SIGMA = 1.5
+
+
+def psnr(images: Tensor, references: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio of each image.
+
+    Args:
+        images: (N, 3, H, W), in [0, 1].
+        references: The same shape and range.
+
+    Returns:
+        (N,) in dB; 100 at most, where equal images would give infinity.
+    """
+    errors = (images.double() - references.double()).square().flatten(1).mean(dim=1)
+    return -10 * errors.clamp(min=1e-10).log10()
+
+
+def ssim(images: Tensor, references: Tensor) -> Tensor:
+    """Structural similarity of each image (Wang et al. 2004, Sec. III-C).
+
+    A Gaussian window of 11 x 11 pixels, sigma 1.5, K1 = 0.01, K2 = 0.03, averaged over the places
+    where the window lies inside the image and over the channels.
+
+    Args:
+        images: (N, 3, H, W), in [0, 1], at least 11 pixels wide and high.
+        references: The same shape and range.
+
+    Returns:
+        (N,) in [-1, 1].
+
+    Raises:
+        ValueError: If the images are smaller than the window.
+    """
+    if min(images.shape[2:]) < SSIM_WINDOW:
+        raise ValueError(f'SSIM needs images of at least {SSIM_WINDOW} x {SSIM_WINDOW} pixels, '
+                         f'got {tuple(images.shape[2:])}.')
+    x, y = images.double(), references.double()
+    mean_x, mean_y, mean_xx, mean_yy, mean_xy = map(_blur, (x, y, x * x, y * y, x * y))
+    variance_x, variance_y = mean_xx - mean_x**2, mean_yy - mean_y**2
+    covariance = mean_xy - mean_x * mean_y
+    c1, c2 = 0.01**2, 0.03**2
+    numerator = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
+    denominator = (mean_x**2 + mean_y**2 + c1) * (variance_x + variance_y + c2)
+    return (numerator / denominator).flatten(1).mean(dim=1)
+
+
+def _blur(images: Tensor) -> Tensor:
+    offsets = torch.arange(SSIM_WINDOW, dtype=images.dtype, device=images.device)
+    weights = (-(offsets - SSIM_WINDOW // 2)**2 / (2 * SSIM_SIGMA**2)).exp()
+    weights = weights / weights.sum()
+    planes = images.flatten(0, 1)[:, None]                                     # (N C, 1, H, W)
+    planes = F.conv2d(F.conv2d(planes, weights.view(1, 1, 1, -1)), weights.view(1, 1, -1, 1))
+    return planes.view(*images.shape[:2], *planes.shape[2:])
+
+
+@METRICS.register_module()
+class ReconstructionQuality(BaseMetric):
+    """PSNR in dB and SSIM, averaged over the images.
+
+    The results are ``psnr``, ``ssim``, and ``psnr_min`` of the worst image.
+
+    Args:
+        collect_device: 'cpu' or 'gpu', where processes exchange their results.
+        prefix: Stands before the results' names.
+    """
+
+    default_prefix = 'reconstruction'
+
+    def __init__(self, collect_device: str = 'cpu', prefix: str | None = None) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Score a batch.
+
+        Args:
+            data_batch: Not read.
+            data_samples: For each image ``image`` and ``reconstruction``, (3, H, W) in [0, 1].
+        """
+        images = torch.stack([sample['image'] for sample in data_samples])
+        reconstructions = torch.stack([sample['reconstruction'] for sample in data_samples])
+        scores = torch.stack([psnr(reconstructions, images), ssim(reconstructions, images)], dim=1)
+        self.results.extend(scores.tolist())
+
+    def compute_metrics(self, results: list[list[float]]) -> dict[str, float]:
+        """Average the scores of all images."""
+        scores = torch.tensor(results)                                         # (images, 2)
+        psnr_mean, ssim_mean = scores.mean(dim=0).tolist()
+        return dict(psnr=psnr_mean, ssim=ssim_mean, psnr_min=float(scores[:, 0].min()))

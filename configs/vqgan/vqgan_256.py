@@ -1,0 +1,83 @@
+# The MaskGIT tokenizer at 256 pixels, stride 16: 16 x 16 tokens out of 1024 codes. Architecture,
+# schedule and value range are MaskGIT's (arXiv 2202.04200), which reports a reconstruction FID of
+# 2.28; the losses are those of taming-transformers (arXiv 2012.09841). Made for 8 GPUs:
+#   tools/dist_train.sh configs/vqgan/vqgan_256.py 8
+# Any folder of images will do: set data_root of the data sets of train_ and val_dataloader.
+_base_ = ['../_base_/datasets/imagenet_256.py', '../_base_/default_runtime.py']
+
+image_size = 256
+model = dict(
+    type='VQGANTraining',
+    tokenizer=dict(  # MaskGIT config
+        type='VQGAN',
+        image_size=image_size,
+        num_codes=1024,
+        code_dims=256,
+        channels=128,
+        channel_mult=(1, 1, 2, 2, 4),
+        num_res_blocks=2),
+    # Our choice: codes that took no place in 500 iterations start anew; neither reference revives.
+    codebook=dict(revive_after=500),
+    vq_loss=dict(
+        type='VQLoss',
+        codebook_weight=1.,  # MaskGIT config; taming the same
+        commitment_weight=0.25,  # MaskGIT config; taming weighs the two the other way round
+        entropy_weight=0.1,  # MaskGIT config; taming has no such loss
+        entropy_temperature=0.01),
+    pixel_loss=dict(type='PixelReconstructionLoss', criterion='L1'),  # taming
+    perceptual_loss=dict(  # taming; MaskGIT: 0.1 of a classifier's features
+        type='PerceptualLoss', weights='checkpoints/vgg16-397923af.pth', weight=1.),
+    discriminator=dict(  # taming; MaskGIT: StyleGAN's
+        type='PatchDiscriminator', channels=64, num_layers=3),
+    adversarial_loss=dict(
+        type='AdversarialLoss',
+        weight=0.8,  # taming; MaskGIT: 0.1, not adaptive
+        start=10000,  # taming custom_vqgan.yaml, for own data; imagenet_vqgan.yaml: 250001
+        max_weight=1e4))
+
+# MaskGIT config: batch 256, 1e-4 for both networks, constant. The split on 8 GPUs is our choice.
+# Our choice: bfloat16 on a GPU; both references train in float32.
+network = dict(
+    type='PortableAmpOptimWrapper',
+    dtype='bfloat16',
+    optimizer=dict(type='Adam', lr=1e-4, betas=(0.5, 0.9)))  # taming; MaskGIT: (0.0, 0.99)
+optim_wrapper = dict(
+    constructor='JointOptimWrapperConstructor', tokenizer=network, discriminator=network)
+auto_scale_lr = dict(base_batch_size=256, enable=False)
+
+# MaskGIT config: 1,000,000 steps of 256 images, which is 200 times ImageNet.
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=200, val_interval=1)
+val_cfg, test_cfg = dict(), dict()
+
+train_dataloader = dict(batch_size=32)
+val_dataloader = dict(
+    batch_size=32,
+    num_workers=8,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    collate_fn=dict(type='default_collate'),
+    dataset=dict(
+        type='ImageFolder',
+        data_root='data/imagenet',
+        data_prefix='val',
+        indices=5000,  # our choice: a tenth of the 50,000
+        test_mode=True,
+        pipeline=[
+            dict(type='LoadRobustImage'),
+            dict(type='ResizeEdge', scale=image_size, backend='pillow', interpolation='bicubic'),
+            dict(type='CenterCrop', crop_size=image_size),
+            dict(type='PackInputs')
+        ]))
+test_dataloader = val_dataloader
+val_evaluator = [dict(type='ReconstructionQuality'), dict(type='CodebookUsage')]
+test_evaluator = val_evaluator
+
+custom_hooks = [
+    dict(type='SeedIterationHook'),
+    dict(type='EffectiveBatchHook', expected=256),
+    dict(type='ReconstructionGridHook'),
+    # MaskGIT config: averages of the weights, decay 0.999; a checkpoint's state_dict holds them.
+    dict(type='EMAHook', ema_type='ExponentialMovingAverage', momentum=0.001)
+]
+default_hooks = dict(
+    checkpoint=dict(save_best='reconstruction/psnr', rule='greater', max_keep_ckpts=2))

@@ -1,0 +1,52 @@
+# A small tokenizer at 128 pixels, stride 16: 8 x 8 tokens out of 512 codes, 9.6 M parameters. One
+# optimizer, no discriminator, no downloaded weights: what to try first on a few thousand images.
+# All numbers here are our choice.
+_base_ = './vqgan_256.py'
+
+image_size = 128
+model = dict(
+    tokenizer=dict(
+        image_size=image_size, num_codes=512, code_dims=64, channels=64, num_res_blocks=1),
+    # The codes follow averages of what they stand for (VQ-VAE, arXiv 1711.00937, appendix A.1).
+    codebook=dict(ema_decay=0.99, revive_after=100, init_from_data=True),
+    vq_loss=dict(entropy_weight=0.),
+    perceptual_loss=None,
+    discriminator=None)
+
+train_dataloader = dict(
+    batch_size=64,
+    dataset=dict(pipeline=[
+        dict(type='SeedTransforms'),
+        dict(type='LoadRobustImage'),
+        dict(
+            type='RandomResizedCrop',
+            scale=image_size,
+            crop_ratio_range=(0.2, 1.0),
+            backend='pillow',
+            interpolation='bicubic'),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='PackInputs')
+    ]))
+val_dataloader = dict(
+    batch_size=64,
+    dataset=dict(pipeline=[
+        dict(type='LoadRobustImage'),
+        dict(type='ResizeEdge', scale=image_size, backend='pillow', interpolation='bicubic'),
+        dict(type='CenterCrop', crop_size=image_size),
+        dict(type='PackInputs')
+    ]))
+test_dataloader = val_dataloader
+
+optim_wrapper = dict(
+    _delete_=True,
+    type='PortableAmpOptimWrapper',
+    dtype='bfloat16',
+    optimizer=dict(type='Adam', lr=4e-4, betas=(0.9, 0.99)))
+auto_scale_lr = dict(base_batch_size=64)
+train_cfg = dict(max_epochs=100, val_interval=5)
+custom_hooks = [
+    dict(type='SeedIterationHook'),
+    dict(type='EffectiveBatchHook', expected=64),
+    dict(type='ReconstructionGridHook'),
+    dict(type='EMAHook', ema_type='ExponentialMovingAverage', momentum=0.001)
+]

@@ -1,0 +1,270 @@
+"""What the tools share: flags, the machine's limits, and what a user reads when it fails."""
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import pickle
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.evaluator import BaseMetric
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from addp_mm.apis import launch
+from addp_mm.registry import HOOKS, METRICS
+from tiny_training import make_config, write_images
+
+NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason='needs a machine without a GPU')
+
+
+@HOOKS.register_module()
+class PressCtrlC(Hook):
+    """What the user does in the second epoch."""
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        if runner.epoch == 1:
+            raise KeyboardInterrupt
+
+
+@METRICS.register_module()
+class CountImages(BaseMetric):
+    """How many images were predicted."""
+
+    def process(self, data_batch: dict, data_samples: list[dict]) -> None:
+        self.results += data_samples
+
+    def compute_metrics(self, results: list) -> dict:
+        return dict(count=len(results))
+
+
+@pytest.fixture(autouse=True)
+def in_its_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('LOCAL_RANK', '0')
+
+
+@pytest.fixture
+def config_file(tmp_path: Path) -> Path:
+    return write_config(tmp_path)
+
+
+def write_config(folder: Path, **changes) -> Path:
+    """A config of the tiny training, without work_dir."""
+    config = make_config(folder, write_images(folder / 'images'))
+    del config['work_dir']
+    test_loader = {**config['train_dataloader'], 'sampler': dict(type='DefaultSampler')}
+    config.update(val_cfg=dict(), val_dataloader=test_loader,
+                  val_evaluator=dict(type='CountImages'), test_cfg=dict(),
+                  test_dataloader=test_loader, test_evaluator=dict(type='CountImages'), **changes)
+    Config(config).dump(folder / 'tiny.py')
+    return folder / 'tiny.py'
+
+
+def tool(name: str) -> ModuleType:
+    path = Path(__file__).resolve().parents[2] / 'tools' / f'{name}.py'
+    spec = importlib.util.spec_from_file_location(f'tool_{name}', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run(name: str, *words: str | Path) -> int:
+    """Call a tool as the command line does."""
+    module = tool(name)
+    return launch.run_tool(getattr(module, name), module.parse_args(list(map(str, words))))
+
+
+def merged(config: Path, *flags: str) -> Config:
+    args = tool('train').parse_args([str(config), *flags])
+    return launch.merge_train_args(Config.fromfile(config), args)
+
+
+def test_work_dir_is_that_of_flag_then_config_then_name(config_file):
+    assert merged(config_file).work_dir == os.path.join('work_dirs', 'tiny')
+    with config_file.open('a') as file:
+        file.write("work_dir = 'from_config'\n")
+    assert merged(config_file).work_dir == 'from_config'
+    assert merged(config_file, '--work-dir', 'from_flag').work_dir == 'from_flag'
+
+
+def test_flags_of_mmpretrain_mean_the_same(config_file, tmp_path):
+    (tmp_path / 'a.pth').touch()
+    cfg = merged(config_file, '--no-validate', '--no-pin-memory', '--no-persistent-workers',
+                 '--resume', 'a.pth', '--cfg-options', 'optim_wrapper.optimizer.lr=0.5')
+    assert cfg.val_cfg is cfg.val_dataloader is cfg.val_evaluator is None
+    assert not cfg.train_dataloader.pin_memory and not cfg.train_dataloader.persistent_workers
+    assert (cfg.resume, cfg.load_from) == (True, 'a.pth')
+    assert cfg.optim_wrapper.optimizer.lr == 0.5
+    cfg = merged(config_file, '--resume')
+    assert (cfg.resume, cfg.load_from) == (True, None)
+    assert cfg.train_dataloader.pin_memory and cfg.train_dataloader.persistent_workers
+    assert cfg.train_dataloader.collate_fn.type == 'default_collate'
+    assert cfg.val_cfg is not None
+
+
+@pytest.mark.parametrize('kind, expected', [
+    ('OptimWrapper', 'AmpOptimWrapper'), ('PortableAmpOptimWrapper', 'PortableAmpOptimWrapper')])
+def test_amp_flag(tmp_path, kind, expected):
+    plain = dict(type=kind, optimizer=dict(type='SGD', lr=0.1))
+    assert merged(write_config(tmp_path, optim_wrapper=plain), '--amp').optim_wrapper.type == (
+        expected)
+    several = dict(constructor='Any', first=plain, second=plain)
+    cfg = merged(write_config(tmp_path, optim_wrapper=several), '--amp')
+    assert cfg.optim_wrapper.first.type == cfg.optim_wrapper.second.type == expected
+    assert 'type' not in cfg.optim_wrapper
+
+
+def test_auto_scale_lr_flag(tmp_path):
+    cfg = merged(write_config(tmp_path, auto_scale_lr=dict(base_batch_size=4)), '--auto-scale-lr')
+    assert cfg.auto_scale_lr.enable
+    assert run('train', write_config(tmp_path, auto_scale_lr=None), '--auto-scale-lr') == 2
+
+
+@NO_GPU
+def test_config_is_adapted_to_a_machine_without_gpu(config_file):
+    cfg = merged(config_file, '--cfg-options', 'optim_wrapper.type=AmpOptimWrapper',
+                 'train_dataloader.prefetch_factor=2')
+    notes = ' '.join(launch.adapt_to_machine(cfg))
+    assert cfg.optim_wrapper.type == 'PortableAmpOptimWrapper' and 'AmpOptimWrapper' in notes
+    assert not cfg.train_dataloader.pin_memory and 'pin_memory is off' in notes
+    assert not cfg.train_dataloader.persistent_workers and 'persistent_workers is off' in notes
+    assert 'prefetch_factor' not in cfg.train_dataloader
+    assert launch.adapt_to_machine(cfg) == []
+
+
+@NO_GPU
+def test_training_runs_and_the_log_tells_what_was_changed(config_file, tmp_path):
+    assert run('train', config_file, '--work-dir', 'out', '--amp', '--cfg-options',
+               'train_cfg.max_epochs=1', 'optim_wrapper.type=OptimWrapper') == 0
+    assert (tmp_path / 'out' / 'epoch_1.pth').is_file()
+    (log,) = (tmp_path / 'out').glob('*/*.log')
+    assert 'pin_memory is off' in log.read_text()
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path, capsys):
+    config = write_config(tmp_path, custom_hooks=[dict(type='PressCtrlC')])
+    assert run('train', config, '--work-dir', 'out') == 130
+    assert capsys.readouterr().err == 'Interrupted.\n'
+    (log,) = (tmp_path / 'out').glob('*/*.log')
+    assert re.search(r'Interrupted in iteration 5\. The last checkpoint is .*epoch_1\.pth; '
+                     r'the same command with --resume', log.read_text())
+    assert run('train', write_config(tmp_path), '--work-dir', 'out', '--resume') == 0
+    assert (tmp_path / 'out' / 'epoch_3.pth').is_file()
+
+
+@pytest.mark.parametrize('words, message', [
+    (['missing.py'], r'missing\.py'),
+    (['tiny.py', '--resume', 'missing.pth'], r'Expected a checkpoint at missing\.pth'),
+    (['tiny.py', '--cfg-options', 'train_dataloader.dataset.data_root=gone'],
+     r'Expected a folder of images at gone .*Set data_root'),
+    (['tiny.py', '--cfg-options', 'train_dataloader.batch_size=9',
+      'train_dataloader.drop_last=True'], r'8 training images .* do not fill one batch of 9'),
+    (['tiny.py', '--cfg-options', 'optim_wrapper.dtype=float8'], r'dtype must be one of')])
+def test_mistakes_of_the_user_are_one_line(config_file, capsys, words, message):
+    assert run('train', *words) == 2
+    error = capsys.readouterr().err
+    assert error.count('\n') == 1 and 'Traceback' not in error
+    assert re.search(message, error)
+
+
+@pytest.mark.parametrize('num_workers', [0, 1])
+def test_broken_data_is_one_line_also_from_a_worker(config_file, tmp_path, capsys, num_workers):
+    for path in (tmp_path / 'images').iterdir():
+        path.write_bytes(b'no image')
+    assert run('train', config_file, '--cfg-options', 'train_dataloader.num_workers='
+               f'{num_workers}', 'train_dataloader.dataset.pipeline.1.min_bad_allowed=3') == 2
+    error = capsys.readouterr().err
+    assert error.startswith('ValueError: 4 of ') and error.count('\n') == 1
+
+
+def test_bugs_are_not_hidden():
+    def raises_itself(args: argparse.Namespace) -> None:
+        raise ValueError('not raised in the package')
+
+    def fails_in_the_package(args: argparse.Namespace) -> None:
+        launch._rank_environment('none')
+
+    args = argparse.Namespace(local_rank=0)
+    for bug, kind in ((raises_itself, ValueError), (fails_in_the_package, KeyError)):
+        with pytest.raises(kind):
+            launch.run_tool(bug, args)
+
+
+def test_missing_file_while_training_keeps_its_traceback(tmp_path):
+    config = write_config(tmp_path, custom_hooks=[dict(type='LoseFile')])
+    with pytest.raises(FileNotFoundError):
+        run('train', config, '--work-dir', 'out')
+
+
+@HOOKS.register_module()
+class LoseFile(Hook):
+    """A bug that only shows in training."""
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict) -> None:
+        Path('gone').read_text()
+
+
+def test_test_tool_writes_metrics_and_predictions(config_file, tmp_path):
+    assert run('train', config_file, '--work-dir', 'out', '--cfg-options',
+               'train_cfg.max_epochs=1') == 0
+    # `resume = True`, as the shipped configs have it, must not make the test build the training.
+    config = write_config(tmp_path, resume=True, train_dataloader=dict(dataset=dict(type='Gone')),
+                          default_hooks=dict(checkpoint=dict(type='CheckpointHook')))
+    words = [config, 'out/epoch_1.pth', '--work-dir', 'tested']
+    assert run('test', *words, '--out', 'metrics.json', '--out-item', 'metrics') == 0
+    assert json.loads((tmp_path / 'metrics.json').read_text()) == dict(count=8)
+    assert run('test', *words, '--out', 'pred.pkl') == 0
+    assert len(pickle.loads((tmp_path / 'pred.pkl').read_bytes())) == 8
+
+
+@pytest.mark.parametrize('words, message', [
+    (['missing.pth'], 'Expected a checkpoint at missing'),
+    (['tiny.py', '--out-item', 'pred'], 'expected --out FILE'),
+    (['tiny.py', '--show-dir', 'pictures'], 'need a hook')])
+def test_mistakes_in_testing_are_one_line(config_file, capsys, words, message):
+    assert run('test', config_file, *words) == 2
+    error = capsys.readouterr().err
+    assert error.count('\n') == 1 and message in error
+
+
+def test_flags_of_testing_reach_the_config(tmp_path):
+    hooks = dict(visualization=dict(type='VisualizationHook'))
+    config = write_config(tmp_path, default_hooks=hooks)
+    args = tool('test').parse_args([str(config), str(config), '--show-dir', 'pictures', '--amp',
+                                    '--interval', '3', '--wait-time', '0.5', '--tta'])
+    cfg = launch.merge_test_args(Config.fromfile(config), args)
+    assert cfg.default_hooks.visualization == dict(
+        type='VisualizationHook', enable=True, show=False, wait_time=0.5, out_dir='pictures',
+        interval=3)
+    assert cfg.test_cfg.fp16 and not cfg.resume
+    assert cfg.model.type == 'mmpretrain.AverageClsScoreTTA'
+    assert cfg.model.module.type == 'TinyModel'
+    assert cfg.test_dataloader.dataset.pipeline[-1].type == 'TestTimeAug'
+
+
+@pytest.mark.parametrize('launcher, variables, expected', [
+    ('pytorch', {}, {}),
+    ('mpi', dict(OMPI_COMM_WORLD_RANK='3', OMPI_COMM_WORLD_SIZE='4',
+                 OMPI_COMM_WORLD_LOCAL_RANK='1', MASTER_ADDR='host'),
+     dict(RANK='3', WORLD_SIZE='4', LOCAL_RANK='1', MASTER_PORT='29500')),
+    ('slurm', dict(SLURM_PROCID='1', SLURM_NTASKS='2', SLURM_LOCALID='1', MASTER_ADDR='host',
+                   MASTER_PORT='5'),
+     dict(RANK='1', WORLD_SIZE='2', LOCAL_RANK='1', MASTER_PORT='5'))])
+def test_rank_is_read_from_the_launcher(monkeypatch, launcher, variables, expected):
+    for name in ('MASTER_ADDR', 'MASTER_PORT'):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert launch._rank_environment(launcher) == expected
+
+
+def test_launcher_without_its_variables_is_explained():
+    with pytest.raises(ValueError, match='SLURM_PROCID.*start the processes with srun'):
+        launch._rank_environment('slurm')

@@ -1,0 +1,85 @@
+"""The pre-training recipe itself, with tiny networks on real files: it trains, stops, goes on."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+import addp_mm  # noqa: F401  (registers)
+from addp_mm.registry import HOOKS
+from tiny import tiny_addp_cfg
+from tiny_training import write_images
+
+RECIPE = Path(__file__).parents[2] / 'configs' / 'addp' / 'vit-b_1600e.py'
+ITERS_PER_EPOCH = 3
+
+
+@HOOKS.register_module()
+class RecordTokenLosses(Hook):
+    """Keeps the loss of each iteration, and may stop the run in one as Ctrl-C does."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.losses: dict[int, float] = {}
+        self.stop_at = stop_at
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
+                         outputs: dict | None = None) -> None:
+        self.losses[runner.iter] = outputs['loss_token'].item()
+        if runner.iter == self.stop_at:
+            raise KeyboardInterrupt
+
+
+def _recipe(tmp_path: Path, name: str, stop_at: int | None = None) -> Config:
+    cfg = Config.fromfile(RECIPE)
+    cfg.work_dir = str(tmp_path / name)
+    cfg.experiment_name = f'{name}_{stop_at}'
+    cfg.visualizer = None
+    cfg.model = tiny_addp_cfg(tmp_path)
+    cfg.merge_from_dict({
+        'train_dataloader.batch_size': 2,
+        'train_dataloader.num_workers': 1,
+        'train_dataloader.pin_memory': False,
+        'train_dataloader.dataset.data_root': str(tmp_path),
+        'train_dataloader.dataset.data_prefix': 'images',
+        'train_dataloader.dataset.pipeline.1.crop.scale': 32,
+        'optim_wrapper.accumulative_counts': 2,         # does not divide an epoch of 3
+        'train_cfg.max_epochs': 2,
+        'default_hooks.checkpoint.interval': 1,
+    })
+    cfg.param_scheduler = cfg.param_scheduler[1:]       # a warm-up from 0 would hide differences
+    cfg.custom_hooks.append(dict(type='RecordTokenLosses', stop_at=stop_at))
+    return cfg
+
+
+def _train(cfg: Config) -> dict[int, float]:
+    runner = Runner.from_cfg(cfg)
+    if cfg.custom_hooks[-1]['stop_at'] is None:
+        runner.train()
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            runner.train()
+    return next(h for h in runner.hooks if isinstance(h, RecordTokenLosses)).losses
+
+
+def test_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
+    write_images(tmp_path / 'images', 2 * ITERS_PER_EPOCH)
+    whole = _train(_recipe(tmp_path, 'whole'))
+    assert len(whole) == 2 * ITERS_PER_EPOCH and len(set(whole.values())) == len(whole)
+    stopped = _train(_recipe(tmp_path, 'stopped', stop_at=ITERS_PER_EPOCH + 1))
+    resumed = _train(_recipe(tmp_path, 'stopped'))
+    assert min(resumed) == ITERS_PER_EPOCH              # from the checkpoint after the first epoch
+    assert stopped | resumed == whole
+
+    _check_checkpoint(torch.load(tmp_path / 'whole' / 'epoch_2.pth', weights_only=False))
+
+
+def _check_checkpoint(checkpoint: dict) -> None:
+    """It holds no frozen weight, and names the frozen files."""
+    assert {name.split('.')[0] for name in checkpoint['state_dict']} == {'backbone', 'neck', 'head'}
+    assert len(checkpoint['meta']['frozen_weights']) == 2
+    counts = [len(group['params']) for group in checkpoint['optimizer']['param_groups']]
+    assert sum(counts) == len(checkpoint['state_dict'])
