@@ -143,6 +143,7 @@ def read_header(data: bytes, min_side: int) -> JpegHeader | None:
         if min(image.size) < min_side:
             return None
         orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+        size = image.size if orientation >= 5 else image.size[::-1]
     except Exception:       # what Pillow raises for a broken header is of many kinds
         return None
-    return JpegHeader(image.size if orientation >= 5 else image.size[::-1], orientation != 1)
+    return JpegHeader(size, orientation != 1)
