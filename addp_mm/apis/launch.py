@@ -287,7 +287,7 @@ def _existing_checkpoint(path: str) -> str:
 
 def _connect_without_gpu(cfg: Config) -> None:
     if not distributed.is_initialized():
-        os.environ.update(_rank_environment(cfg.launcher))
+        os.environ.update(rank_environment(cfg.launcher))
         distributed.init_process_group('gloo')
     defaults = dict(type='MMDistributedDataParallel', broadcast_buffers=False,
                     find_unused_parameters=cfg.get('find_unused_parameters', False))
@@ -296,7 +296,7 @@ def _connect_without_gpu(cfg: Config) -> None:
         {**defaults, **(cfg.get('model_wrapper_cfg') or {}), 'device_ids': None})
 
 
-def _rank_environment(launcher: str) -> dict[str, str]:
+def rank_environment(launcher: str) -> dict[str, str]:
     """The variables that torch.distributed reads; torchrun has set them itself."""
     if launcher == 'pytorch':
         return {}

@@ -1,0 +1,110 @@
+"""Pictures that a user names or hands over, as tensors: RGB, upright, in [0, 1]."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+ImageInput = str | Path | np.ndarray | Image.Image
+_MASK_THRESHOLD = 127
+
+
+def read_image(image: ImageInput) -> Tensor:
+    """Read a picture.
+
+    Args:
+        image: A file; a PIL image; or an array (H, W, 3) RGB or (H, W) grey, uint8.
+
+    Returns:
+        (3, H, W) float32 in [0, 1]. Transparent places show what lies under them.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not a picture.
+    """
+    return _to_tensor(open_image(image).convert('RGB'))
+
+
+def read_mask(mask: ImageInput, size: tuple[int, int]) -> Tensor:
+    """Read a mask picture: white (grey values above 127) is to be replaced, black is kept.
+
+    Args:
+        mask: See :func:`read_image`; also a bool array (H, W), True = to be replaced.
+        size: Height and width of the image. A mask of another size but the same proportions, up
+            to rounding, is resized without smoothing.
+
+    Returns:
+        (H, W) bool.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not a picture, or has other proportions than the image.
+    """
+    if isinstance(mask, np.ndarray) and mask.dtype == bool:
+        mask = mask.astype(np.uint8) * 255
+    values = torch.from_numpy(np.array(open_image(mask).convert('L')))
+    (height, width), (wanted_height, wanted_width) = values.shape, size
+    difference = abs(height * wanted_width - width * wanted_height)
+    if 2 * difference > max(height, width, *size):          # more than half a pixel
+        raise ValueError(
+            f'The mask has {height} x {width} pixels, the image {wanted_height} x {wanted_width}: '
+            'expected the same size or at least the same proportions.')
+    resized = F.interpolate(values[None, None].float(), size, mode='nearest-exact')[0, 0]
+    return resized > _MASK_THRESHOLD
+
+
+def open_image(image: ImageInput) -> Image.Image:
+    """A picture as a PIL image, turned upright; see :func:`read_image`."""
+    if isinstance(image, np.ndarray):
+        return _from_array(image)
+    opened = image if isinstance(image, Image.Image) else _from_file(image)
+    if opened.mode[0] in 'IF':      # PIL would cut values off at 255
+        raise ValueError(f'{image} has more than 8 bits for a channel (mode {opened.mode}): '
+                         'convert it to 8 bits first.')
+    return ImageOps.exif_transpose(opened)
+
+
+def fit_to_model(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bring (3, H, W) to the model's size: the largest centred part of its proportions, resized.
+
+    Args:
+        image: (3, H, W) in [0, 1].
+        size: The model's height and width.
+
+    Returns:
+        (3, *size) in [0, 1]; the same values where the size is right already.
+    """
+    scale = min(side / wanted for side, wanted in zip(image.shape[1:], size, strict=True))
+    height, width = (max(1, round(wanted * scale)) for wanted in size)
+    top, left = (image.shape[1] - height) // 2, (image.shape[2] - width) // 2
+    part = image[:, top:top + height, left:left + width]
+    if tuple(part.shape[1:]) == tuple(size):
+        return part
+    return F.interpolate(part[None], size, mode='bicubic', antialias=True)[0].clamp(0, 1)
+
+
+def _from_file(path: str | Path) -> Image.Image:
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'There is no image file {path}.')
+    try:
+        with Image.open(path) as opened:
+            opened.load()
+            return opened
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise ValueError(f'{path} is not a whole image: {error}.') from error
+
+
+def _from_array(array: np.ndarray) -> Image.Image:
+    if array.dtype != np.uint8 or array.size == 0 or not (
+            array.ndim == 2 or array.ndim == 3 and array.shape[2] == 3):
+        raise ValueError('Expected a uint8 array (H, W, 3) RGB or (H, W) grey, got '
+                         f'{array.dtype} {array.shape}.')
+    return Image.fromarray(array)
+
+
+def _to_tensor(image: Image.Image) -> Tensor:
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255

@@ -1,0 +1,296 @@
+"""Images and features from a trained model, in a few lines of Python."""
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from ..generation import (
+    ImageGenerator,
+    Inpainting,
+    SamplingResult,
+    extend,
+    networks_of,
+    to_pixels,
+    uncrop_margins,
+)
+from .image_input import ImageInput, fit_to_model, read_image, read_mask
+from .load_model import build_model, set_dtype
+
+
+class ADDPInferencer:
+    """Generates and edits images, reconstructs them through the tokenizer, extracts features.
+
+    Arrays that come in and out are uint8 RGB, (H, W, 3). Options of the sampler are given by name
+    to the calls: ``num_steps``, ``schedule``, ``temperature``, ``dynamic``, ``top_p``,
+    ``rounding`` and ``final``, see :class:`DenoisingSampler`.
+
+    Args:
+        model: Config file or config of a training of type ``ADDP``, or of type ``MAGETraining``,
+            which knows no features; or a built model, which is taken over.
+        weights: Checkpoint of that training, or a converted file. None: the start values of the
+            config, or the weights that a built model has.
+        device: Where to run; a GPU if there is one, by default.
+        dtype: Precision of all networks: 'float32' (reference release), 'bfloat16' or 'float16';
+            'float64' for pixels that do not depend on device, batch size or number of threads.
+
+    Raises:
+        FileNotFoundError: If a file does not exist.
+        ValueError: If the weights do not fit the config, it cannot generate, or this machine does
+            not have the device.
+
+    Example:
+        >>> inferencer = ADDPInferencer('configs/addp/vit-l_800e.py', 'addp_vit-l.pth')
+        >>> images = inferencer.generate(16, seed=1, num_steps=12)
+        >>> edits = inferencer.inpaint('photo.jpg', 'mask.png', num_samples=4)
+    """
+
+    def __init__(self, model: str | Path | Config | BaseModel, weights: str | Path | None = None,
+                 device: str | torch.device | None = None, dtype: str = 'float32') -> None:
+        self.device = check_device(get_device() if device is None else device)
+        self.model = build_model(model, weights)
+        self._autocast = set_dtype(self.model, dtype, self.device)
+        self.model.to(self.device).eval()
+        self.networks = networks_of(self.model)
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of generated images."""
+        return self.networks.image_size
+
+    def generate(self, num_images: int = 1, seed: int = 0, first_index: int = 0,
+                 batch_size: int = 16, **sampler: Any) -> np.ndarray:
+        """New images.
+
+        Args:
+            num_images: How many.
+            seed: Any integer. Image i of a seed is the same in every call with the same sampler.
+            first_index: Number of the first image.
+            batch_size: Images at a time.
+            **sampler: Options of the sampler.
+
+        Returns:
+            (N, H, W, 3) uint8, truncated as in the reference release.
+
+        Raises:
+            ValueError: If a number or an option is out of range.
+        """
+        check_positive(num_images=num_images, batch_size=batch_size)
+        indices = range(first_index, first_index + num_images)
+        parts = self.generate_batches(indices, seed, batch_size, **sampler)
+        return np.concatenate([to_pixels(result.images).numpy() for _, result in parts])
+
+    def generate_batches(self, indices: Sequence[int], seed: int = 0, batch_size: int = 16,
+                         record: bool | Collection[int] = False,
+                         **sampler: Any) -> Iterator[tuple[Sequence[int], SamplingResult]]:
+        """New images, batch by batch, for more than fit into memory.
+
+        Args:
+            indices: Numbers of the wanted images among those of the seed, 0 or more.
+            seed: See :meth:`generate`.
+            batch_size: See :meth:`generate`.
+            record: Keep the state after each step, or after these steps k, for pictures of them.
+            **sampler: Options of the sampler.
+
+        Yields:
+            The numbers of a batch, and its result.
+        """
+        check_positive(batch_size=batch_size)
+        if len(indices) and min(indices) < 0:
+            raise ValueError(f'The number of an image must be at least 0, got {min(indices)}.')
+        generator = self.generator(**sampler)
+        for start in range(0, len(indices), batch_size):
+            batch = indices[start:start + batch_size]
+            with self.precision():
+                result = generator.generate(batch, seed, record)
+            yield batch, result
+
+    def inpaint(self, image: ImageInput, mask: ImageInput, num_samples: int = 1, seed: int = 0,
+                prior: ImageInput | None = None, rescale: bool = False, batch_size: int = 16,
+                **sampler: Any) -> np.ndarray:
+        """Replace a part of an image (paper App. E).
+
+        The image may have any size: it is fitted into the model's image, see
+        :class:`Inpainting`, and the results are put back into it at its own size. Where the
+        mask and a soft edge around it are not, the results have the pixels of the image.
+
+        Args:
+            image: A file, a PIL image or an array.
+            mask: The same, white (above 127) where the image is to be replaced; or a bool array.
+                A mask of another size must have the image's proportions.
+            num_samples: Number of results.
+            seed: Any integer.
+            prior: A picture of the image's size whose masked part the first step sees, as a
+                hint; by default it sees the mean colour of the visible pixels.
+            rescale: False: start at the step that fits the masked share (paper). True: all
+                steps, the schedule scaled by the masked share (reference release).
+            batch_size: Results at a time.
+            **sampler: Options of the sampler.
+
+        Returns:
+            (N, H, W, 3) uint8.
+
+        Raises:
+            FileNotFoundError: If a file does not exist.
+            ValueError: If nothing or everything is masked, sizes do not fit, or an option is out
+                of range.
+        """
+        image = read_image(image)
+        prior = None if prior is None else read_image(prior)
+        mask = read_mask(mask, tuple(image.shape[1:]))
+        return self.edit(image, mask, num_samples, seed, prior, rescale, batch_size, **sampler)
+
+    def outpaint(self, image: ImageInput, left: int = 0, top: int = 0, right: int = 0,
+                 bottom: int = 0, num_samples: int = 1, seed: int = 0, rescale: bool = False,
+                 batch_size: int = 16, **sampler: Any) -> np.ndarray:
+        """Continue an image beyond its borders.
+
+        Args:
+            image: See :meth:`inpaint`.
+            left: Pixels to add on the left.
+            top: Pixels to add at the top.
+            right: Pixels to add on the right.
+            bottom: Pixels to add at the bottom.
+            num_samples: See :meth:`inpaint`, also for the rest.
+            seed: Any integer.
+            rescale: See :meth:`inpaint`.
+            batch_size: Results at a time.
+            **sampler: Options of the sampler.
+
+        Returns:
+            (N, top + H + bottom, left + W + right, 3) uint8.
+        """
+        larger, mask = extend(read_image(image), left, top, right, bottom)
+        return self.edit(larger, mask, num_samples, seed, None, rescale, batch_size, **sampler)
+
+    def uncrop(self, image: ImageInput, scale: float = 2., num_samples: int = 1, seed: int = 0,
+               rescale: bool = False, batch_size: int = 16, **sampler: Any) -> np.ndarray:
+        """Continue an image on every side.
+
+        Args:
+            image: See :meth:`inpaint`, also for the rest.
+            scale: How many times as long the sides become; above 1, at most 16.
+            num_samples: Number of results.
+            seed: Any integer.
+            rescale: See :meth:`inpaint`.
+            batch_size: Results at a time.
+            **sampler: Options of the sampler.
+
+        Returns:
+            (N, scale H, scale W, 3) uint8.
+        """
+        image = read_image(image)
+        larger, mask = extend(image, **uncrop_margins(tuple(image.shape[1:]), scale))
+        return self.edit(larger, mask, num_samples, seed, None, rescale, batch_size, **sampler)
+
+    @torch.no_grad()
+    def reconstruct(self, images: ImageInput | Sequence[ImageInput],
+                    batch_size: int = 16) -> np.ndarray:
+        """Images through the tokenizer and back.
+
+        Args:
+            images: One or several; of each the largest centred part of the model's proportions
+                is taken, at the model's size.
+            batch_size: Images at a time.
+
+        Returns:
+            (N, H, W, 3) uint8, truncated.
+        """
+        results = []
+        for batch in self._model_images(images, batch_size):
+            token_ids = self.networks.tokenize(batch)
+            with self.model.data_preprocessor.tokenizer.running() as tokenizer:
+                latents = tokenizer.quantize.lookup(token_ids)
+            results.append(to_pixels(self.networks.latent_to_pixel(latents)).numpy())
+        return np.concatenate(results)
+
+    @torch.no_grad()
+    def extract_features(self, images: ImageInput | Sequence[ImageInput],
+                         batch_size: int = 16) -> Tensor:
+        """Feature maps of the encoder, for example to pool them: ``features.mean((2, 3))``.
+
+        Args:
+            images: See :meth:`reconstruct`.
+            batch_size: Images at a time.
+
+        Returns:
+            (N, D, h, w) float32 on the CPU.
+
+        Raises:
+            ValueError: If the model has no encoder of images.
+        """
+        if not hasattr(self.model, 'backbone'):
+            raise ValueError(f'A {type(self.model).__name__} has no encoder of images: features '
+                             'need the config and the checkpoint of a training of type ADDP.')
+        features = []
+        for batch in self._model_images(images, batch_size):
+            inputs = self.model.data_preprocessor.normalize(batch)
+            with self.precision():
+                features.append(self.model.extract_feat(inputs)[-1].float().cpu())
+        return torch.cat(features)
+
+    def generator(self, **sampler: Any) -> ImageGenerator:
+        """The model with a sampler of these options."""
+        return ImageGenerator(self.model, sampler)
+
+    def precision(self) -> contextlib.AbstractContextManager:
+        """The context in which the model runs in the wanted precision."""
+        if self._autocast is None:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=self._autocast)
+
+    def edit(self, image: Tensor, mask: Tensor, num_samples: int = 1, seed: int = 0,
+             prior: Tensor | None = None, rescale: bool = False, batch_size: int = 16,
+             **sampler: Any) -> np.ndarray:
+        """As :meth:`inpaint`, with tensors: ``image`` and ``prior`` (3, H, W) in [0, 1], bool mask.
+
+        Returns:
+            (N, H, W, 3) uint8.
+        """
+        check_positive(num_samples=num_samples, batch_size=batch_size)
+        generator, size = self.generator(**sampler), self.networks.image_size
+        task = Inpainting(image, mask, size, self.networks.grid_size, prior)
+        results = []
+        for start in range(0, num_samples, batch_size):
+            indices = range(start, min(start + batch_size, num_samples))
+            with self.precision():
+                batch = generator.edit(task.canvas[None], task.token_mask[None], indices, seed,
+                                       rescale)
+            results.append(to_pixels(task.blend(batch.images.float().cpu())).numpy())
+        return np.concatenate(results)
+
+    def _model_images(self, images: ImageInput | Sequence[ImageInput],
+                      batch_size: int) -> Iterator[Tensor]:
+        """Batches (n, 3, H, W) of the model's size, on its device."""
+        check_positive(batch_size=batch_size)
+        several = list(images) if isinstance(images, (list, tuple)) else [images]
+        check_positive(number_of_images=len(several))
+        for start in range(0, len(several), batch_size):
+            batch = [fit_to_model(read_image(image), self.image_size)
+                     for image in several[start:start + batch_size]]
+            yield torch.stack(batch).to(self.device)
+
+
+def check_device(device: str | torch.device) -> torch.device:
+    """The device, or ValueError if this machine does not have it."""
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(f'The device {device} cannot be used: {reason}') from error
+    return torch.device(device)
+
+
+def check_positive(**numbers: int) -> None:
+    """Raise ValueError unless every number is at least 1."""
+    for name, number in numbers.items():
+        if number < 1:
+            raise ValueError(f'{name} must be at least 1, got {number}.')

@@ -1,0 +1,136 @@
+"""A folder, or an archive, of numbered images that belong to one run."""
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import mmengine.dist as dist
+import numpy as np
+from PIL import Image
+
+SETTINGS = 'settings.json'
+STEPS = 'steps'
+_OWN_NAME = re.compile(r'\d{6,}\.png')
+_SUFFIXES = {'.png', '.jpg', '.jpeg', '.webp', '.bmp', '.npz', '.npy'}
+
+
+class OutputFolder:
+    """Where the images of a run go, as ``000000.png``, ``000001.png`` ... in the order of the run.
+
+    Beside them stands ``settings.json``: what the images depend on. A later run with the same
+    settings adds what is missing; one with others is refused. For an archive, the images are
+    collected in a folder ``<name>.npz.images`` beside it, which is removed in the end.
+
+    Args:
+        path: A folder, or a file that ends in .npz.
+        settings: What the images depend on; values that JSON knows.
+        overwrite: Remove the images of another or an earlier run.
+
+    Raises:
+        ValueError: In all processes, if the path holds something else and ``overwrite`` is False.
+    """
+
+    def __init__(self, path: str | Path, settings: dict[str, Any],
+                 overwrite: bool = False) -> None:
+        path = Path(path)
+        self.archive = path if path.suffix == '.npz' else None
+        self.folder = path.with_name(f'{path.name}.images') if self.archive else path
+        self._settings = json.loads(json.dumps(settings))
+        trouble = [self._prepare(overwrite) if dist.is_main_process() else None]
+        dist.broadcast_object_list(trouble)
+        if trouble[0]:
+            raise ValueError(trouble[0])
+
+    def image_path(self, index: int) -> Path:
+        """The file of an image."""
+        return self.folder / f'{index:06d}.png'
+
+    def steps_path(self, index: int) -> Path:
+        """The file of the picture of an image's steps."""
+        return self.folder / STEPS / f'{index:06d}.png'
+
+    def finish(self, num_images: int) -> Path:
+        """Wait for all processes; then put the images into the archive, if there is one.
+
+        Returns:
+            The folder or the archive.
+        """
+        dist.barrier()
+        if self.archive is None:
+            return self.folder
+        if dist.is_main_process():
+            self._pack(num_images)
+        return self.archive
+
+    def _prepare(self, overwrite: bool) -> str | None:
+        """Make the folder; gives what is in the way, if anything."""
+        if not overwrite and (trouble := self._trouble()):
+            return f'{trouble} Choose another --out, or allow it to be replaced with --overwrite.'
+        if self.folder.exists() and not self.folder.is_dir():
+            return f'{self.folder} is a file, expected a folder or a name that ends in .npz.'
+        if overwrite:
+            self._clear()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_whole(self.folder / SETTINGS,
+                    (json.dumps(self._settings, indent=2) + '\n').encode())
+        return None
+
+    def _trouble(self) -> str | None:
+        if self.archive is not None and self.archive.exists():
+            return f'{self.archive} exists already.'
+        if not self.folder.is_dir():
+            return None
+        if not (self.folder / SETTINGS).is_file():
+            found = sorted(p.name for p in self.folder.iterdir() if p.suffix.lower() in _SUFFIXES)
+            return f'{self.folder} holds other images ({found[0]}...).' if found else None
+        saved = json.loads((self.folder / SETTINGS).read_text())
+        changed = [f'{name} {saved.get(name)!r}, now {value!r}'
+                   for name, value in self._settings.items() if saved.get(name) != value]
+        return changed and f'{self.folder} holds images of another run: {"; ".join(changed)}.'
+
+    def _clear(self) -> None:
+        """Remove what runs of this tool have left; other files stay."""
+        if self.archive is not None:
+            self.archive.unlink(missing_ok=True)
+        for folder in (self.folder, self.folder / STEPS):
+            for path in folder.glob('*.png') if folder.is_dir() else ():
+                if _OWN_NAME.fullmatch(path.name):
+                    path.unlink()
+        (self.folder / SETTINGS).unlink(missing_ok=True)
+
+    def _pack(self, num_images: int) -> None:
+        """One array ``arr_0`` (N, H, W, 3) uint8, as evaluators of generative models read it."""
+        partial = self.archive.with_name(f'.{self.archive.name}.partial')
+        first = np.asarray(Image.open(self.image_path(0)))
+        header = dict(descr='|u1', fortran_order=False, shape=(num_images, *first.shape))
+        with zipfile.ZipFile(partial, 'w', allowZip64=True) as archive, \
+                archive.open('arr_0.npy', 'w', force_zip64=True) as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for index in range(num_images):
+                with Image.open(self.image_path(index)) as image:
+                    file.write(np.asarray(image).tobytes())
+        os.replace(partial, self.archive)
+        shutil.rmtree(self.folder)
+
+
+def save_image(pixels: np.ndarray, path: Path) -> None:
+    """Write (H, W, 3) uint8 RGB as a PNG file, whole or not at all."""
+    partial = _partial(path)
+    Image.fromarray(pixels).save(partial, format='PNG', compress_level=1)
+    os.replace(partial, path)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all."""
+    partial = _partial(path)
+    partial.write_bytes(content)
+    os.replace(partial, path)
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f'.{path.name}.{os.getpid()}.partial')

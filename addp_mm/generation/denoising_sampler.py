@@ -1,0 +1,160 @@
+"""The loop of generation: predict tokens, keep the sure ones, decode the next images (Alg. 2).
+
+Shapes: N images of H x W pixels, K codes, (h, w) token grid, L = h * w, N_s steps k.
+"""
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..diffusion import remask
+from ..registry import TASK_UTILS
+from .image_noise import ImageNoise
+from .networks import Networks, at_least_float32
+from .sampling_state import SamplingResult, SamplingState
+from .token_sampling import confidence, draw_ids
+from .unmasking_schedule import UnmaskingSchedule
+
+DEFAULT_STEPS = 20              # reference release, with the cosine schedule
+FINALS = ('soft', 'hard')
+
+
+@TASK_UTILS.register_module()
+class DenoisingSampler:
+    """Alternating denoising over networks it knows only as functions (paper Fig. 5a, Alg. 2).
+
+    The defaults are those of the reference release's 20-step script. The paper's headline numbers
+    are made with one token per step: ``num_steps=256, schedule='linear'`` at 16 x 16 tokens.
+    MAGE's own sampler is ``rounding='floor', final='hard'``.
+
+    Args:
+        num_steps: Number of steps, from 1 to the number of tokens; None: 20, or one for each
+            token where there are fewer.
+        schedule: 'cosine' or 'linear', see :class:`UnmaskingSchedule`.
+        temperature: Weight of the Gumbel noise in the confidence, at least 0.
+        dynamic: Lower the temperature linearly to 0 over the steps (paper Tab. 11); else it stays.
+        top_p: In (0, 1]: draw from the smallest set of codes with this probability (Tab. 10); 1
+            turns it off. The confidence does not change with it.
+        rounding: 'ceil' or 'floor', see :class:`UnmaskingSchedule`.
+        final: 'soft': at least one token is still masked in the last image and shown as the
+            mapped distribution (reference release). 'hard': the last image is decoded from codes
+            alone. Networks that read no images always end hard.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+
+    def __init__(self, num_steps: int | None = None, schedule: str = 'cosine',
+                 temperature: float = 6.0, dynamic: bool = True, top_p: float = 1.0,
+                 rounding: str = 'ceil', final: str = 'soft') -> None:
+        UnmaskingSchedule(DEFAULT_STEPS if num_steps is None else num_steps, schedule, rounding)
+        if not 0 <= temperature < math.inf:
+            raise ValueError(f'temperature must be at least 0 and finite, got {temperature}.')
+        if not 0 < top_p <= 1:
+            raise ValueError(f'top_p must lie in (0, 1], got {top_p}; 1 draws from all codes.')
+        if final not in FINALS:
+            raise ValueError(f'final must be one of {FINALS}, got {final!r}.')
+        self.num_steps = num_steps
+        self.schedule = schedule
+        self.temperature = temperature
+        self.dynamic = dynamic
+        self.top_p = top_p
+        self.rounding = rounding
+        self.final = final
+
+    def options(self, num_tokens: int) -> dict[str, Any]:
+        """All settings as they are used for images of so many tokens."""
+        return {**vars(self), 'num_steps': self.schedule_for(num_tokens).num_steps}
+
+    def schedule_for(self, num_tokens: int) -> UnmaskingSchedule:
+        """The schedule for images of so many tokens.
+
+        Raises:
+            ValueError: If there are more steps than tokens.
+        """
+        num_steps = self.num_steps
+        if num_steps is None:
+            num_steps = min(DEFAULT_STEPS, num_tokens)
+        if num_steps > num_tokens:
+            raise ValueError(f'num_steps must be at most the number of tokens of an image, '
+                             f'{num_tokens}, got {num_steps}.')
+        return UnmaskingSchedule(num_steps, self.schedule, self.rounding)
+
+    @torch.no_grad()
+    def sample(self, networks: Networks, start: SamplingState, noise: ImageNoise,
+               first_step: int = 0, rescale: bool = False,
+               record: bool | Collection[int] = False) -> SamplingResult:
+        """Run the loop.
+
+        Args:
+            networks: The functions of a model.
+            start: All masked for new images; partly masked for editing. Known tokens never change.
+            noise: Noise of the batch.
+            first_step: The step to start at.
+            rescale: Let the mask ratio count from the tokens masked at the start (reference
+                release); else it counts from all tokens.
+            record: Keep the state after each step, images included, or after these steps k.
+
+        Returns:
+            The images of the last step.
+        """
+        num_tokens = start.mask[0].numel()
+        schedule = self.schedule_for(num_tokens)
+        totals = start.num_masked if rescale else [num_tokens] * len(start.num_masked)
+        state, steps = start, []
+        for step in range(first_step, schedule.num_steps):
+            last = step == schedule.num_steps - 1
+            hard = last and (self.final == 'hard' or not networks.reads_images)
+            counts = [0 if hard else schedule.num_masked(step, total, masked)
+                      for total, masked in zip(totals, state.num_masked, strict=True)]
+            wanted = record is True or (record and step in record)
+            state = self.step(networks, state, noise, schedule.progress(step), counts,
+                              decode=networks.reads_images or wanted or last)
+            if wanted:
+                state.step = step
+                steps.append(state.to_cpu())
+        return SamplingResult(state.images.clamp(0, 1), state.token_ids, steps)
+
+    def step(self, networks: Networks, state: SamplingState, noise: ImageNoise, progress: float,
+             counts: list[int], decode: bool = True) -> SamplingState:
+        """One step: predict, draw, mask again, decode.
+
+        Args:
+            networks: The functions of a model.
+            state: The batch before the step.
+            noise: Noise of the batch.
+            progress: Share of the steps that are done after this one.
+            counts: For each image the number of tokens masked after the step.
+            decode: Whether the images are wanted.
+
+        Returns:
+            The batch after the step.
+        """
+        grid_size, device = state.mask.shape[1:], state.mask.device
+        logits = networks.pixel_to_token(state.images, state.tokens)
+        log_probs = at_least_float32(logits).log_softmax(dim=1)
+        probs = log_probs.exp()
+        drawn = draw_ids(probs, noise.uniform(grid_size, device), self.top_p)
+        token_ids = torch.where(state.mask, drawn, state.token_ids)
+        gumbel = noise.gumbel(grid_size, device)
+        sureness = confidence(log_probs, token_ids, state.mask,
+                              self.temperature_at(progress) * gumbel)
+        mask = remask(sureness, _as_count(counts, device))
+        state = SamplingState(None, token_ids, mask, counts)
+        if decode:
+            state.latents = networks.token_to_latent(state.tokens, probs)
+            state.images = networks.latent_to_pixel(state.latents)
+        return state
+
+    def temperature_at(self, progress: float) -> float:
+        """The temperature when a share ``progress`` of the steps is done."""
+        return self.temperature * (1 - progress) if self.dynamic else self.temperature
+
+
+def _as_count(counts: list[int], device: torch.device) -> int | Tensor:
+    """One number where all are equal: it need not travel to the device."""
+    return counts[0] if len(set(counts)) == 1 else torch.tensor(counts, device=device)

@@ -1,0 +1,79 @@
+"""A model and a sampler, ready to make images.
+
+Shapes: N images of H x W pixels, (h, w) token grid.
+"""
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..registry import TASK_UTILS
+from .image_noise import ImageNoise
+from .networks import networks_of
+from .sampling_state import SamplingResult, SamplingState
+
+
+@TASK_UTILS.register_module()
+class ImageGenerator:
+    """New and edited images from a model of type ``ADDP`` or ``MAGETraining``.
+
+    Image i of a seed is the same in every batch: its noise is drawn from a generator of its own.
+
+    Args:
+        model: The model, in eval mode.
+        sampler: Arguments of :class:`DenoisingSampler`.
+
+    Raises:
+        ValueError: If the model cannot generate, or the sampler does not fit it.
+    """
+
+    def __init__(self, model: nn.Module, sampler: dict | None = None) -> None:
+        self.networks = networks_of(model)
+        self.sampler = TASK_UTILS.build({'type': 'DenoisingSampler', **(sampler or {})})
+        self.num_tokens = self.networks.grid_size[0] * self.networks.grid_size[1]
+        self.schedule = self.sampler.schedule_for(self.num_tokens)
+
+    def generate(self, indices: Sequence[int], seed: int = 0,
+                 record: bool | Collection[int] = False) -> SamplingResult:
+        """New images.
+
+        Args:
+            indices: Numbers of the wanted images among those of the seed, 0 or more; one batch.
+            seed: Any integer.
+            record: Keep the state after each step, or after these steps k.
+        """
+        networks = self.networks
+        start = SamplingState.all_masked(
+            len(indices), networks.image_size, networks.grid_size, networks.device)
+        return self.sampler.sample(networks, start, ImageNoise(seed, indices), record=record)
+
+    @torch.no_grad()
+    def edit(self, images: Tensor, token_mask: Tensor, indices: Sequence[int], seed: int = 0,
+             rescale: bool = False,
+             record: bool | Collection[int] = False) -> SamplingResult:
+        """Replace the masked tokens of images (paper App. E).
+
+        Args:
+            images: What the loop starts from, (N, 3, H, W) in [0, 1], or (1, 3, H, W) for N
+                results of one image. Nothing that must not be seen may be in them, see
+                :class:`Inpainting`.
+            token_mask: (N, h, w) or (1, h, w) bool, True = to be replaced.
+            indices: A number for each result, 0 or more; other numbers give other results.
+            seed: Any integer.
+            rescale: False: start at the step whose mask ratio is that of the image with the
+                largest masked share (paper); an image with fewer masked tokens waits, re-decoded
+                but with nothing revealed, until the ratio reaches it. True: run all steps, with
+                the ratio counted from the masked tokens (reference release).
+            record: Keep the state after each step, or after these steps k.
+        """
+        networks = self.networks
+        images, token_mask = images.to(networks.device), token_mask.to(networks.device)
+        parts = images, networks.tokenize(images), token_mask
+        start = SamplingState.from_image(
+            *(part.expand(len(indices), *part.shape[1:]) for part in parts))
+        share = max(start.num_masked) / token_mask[0].numel()
+        first_step = 0 if rescale else self.schedule.start_step(share)
+        return self.sampler.sample(
+            networks, start, ImageNoise(seed, indices), first_step, rescale, record)

@@ -1,0 +1,188 @@
+"""Editing: an image and a pixel mask of any size as a start of the sampler (paper App. E).
+
+Shapes: (H0, W0) the image, (H, W) the model's images, (h, w) its token grid, N results.
+"""
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .blending import blend_weights
+
+
+class Inpainting:
+    """What is to be replaced in an image, and its place on the model's canvas.
+
+    Nothing of a masked pixel is kept: masked pixels become the mean colour of the visible ones, or
+    those of a prior image, before anything else is done. Then the image is enlarged or shrunk to
+    fit the model's canvas, in its middle, its sides rounded to whole tokens. What it leaves free
+    of the canvas counts as masked. A token is masked if any of its pixels is.
+
+    Args:
+        image: (3, H0, W0), RGB in [0, 1].
+        mask: (H0, W0) bool, True = to be replaced.
+        image_size: The model's (H, W).
+        grid_size: The model's (h, w).
+        prior: (3, H0, W0) in [0, 1]: what the masked pixels are filled with at the start, as a
+            hint to the first step; None: the mean colour (paper).
+
+    Attributes:
+        image: The image.
+        mask: The pixel mask.
+        canvas: The start image of the model, (3, H, W).
+        token_mask: (h, w) bool.
+
+    Raises:
+        ValueError: If shapes differ, nothing is masked, or no token stays visible.
+    """
+
+    def __init__(self, image: Tensor, mask: Tensor, image_size: tuple[int, int],
+                 grid_size: tuple[int, int], prior: Tensor | None = None) -> None:
+        _check_input(image, mask, prior)
+        self.image, self.mask = image, mask
+        rows, columns = _place(image.shape[1:], image_size, grid_size)
+        height, width = image_size[0] // grid_size[0], image_size[1] // grid_size[1]
+        self._cells = rows, columns
+        self._pixels = _scaled(rows, height), _scaled(columns, width)
+        size = (_length(self._pixels[0]), _length(self._pixels[1]))
+        self.canvas = visible_mean(image, mask).expand(-1, *image_size).clone()
+        self.canvas[:, self._pixels[0], self._pixels[1]] = _resize(
+            fill_masked(image, mask, prior)[None], size)[0]
+        self.token_mask = torch.ones(grid_size, dtype=torch.bool, device=mask.device)
+        self.token_mask[self._cells] = _any_pixel(
+            _any_pixel(mask, size), (_length(rows), _length(columns)))
+        if self.token_mask.all():
+            raise ValueError(
+                'The mask leaves no token of the image visible (one token is an area of '
+                f'{height} x {width} pixels of the model\'s {image_size}), so the result would '
+                'not depend on the image. Mask less of it.')
+
+    def blend(self, results: Tensor) -> Tensor:
+        """Put results back into the image.
+
+        The weight of a result is 1 on masked pixels and falls to 0 around them, see
+        :func:`blend_weights`; where it is 0 the image stays as it is.
+
+        Args:
+            results: Images of the model, (N, 3, H, W) in [0, 1].
+
+        Returns:
+            (N, 3, H0, W0) in [0, 1].
+        """
+        size = tuple(self.image.shape[1:])
+        results = results[:, :, self._pixels[0], self._pixels[1]]
+        weights = blend_weights(self.token_mask[self._cells], results.shape[2:],
+                                sigma=max(1, min(self.canvas.shape[1:]) // 16 - 1))
+        weights = F.interpolate(weights[None, None], size, mode='bilinear')[0, 0]
+        weights = (weights / weights[self.mask].min()).clamp(max=1)
+        return torch.lerp(self.image, _resize(results, size), weights)
+
+
+def fill_masked(image: Tensor, mask: Tensor, prior: Tensor | None = None) -> Tensor:
+    """Replace the masked pixels by the mean colour of the visible ones, or by a prior image.
+
+    Args:
+        image: (3, H0, W0).
+        mask: (H0, W0) bool, True = replaced.
+        prior: (3, H0, W0) or None.
+
+    Returns:
+        (3, H0, W0).
+    """
+    return torch.where(mask, visible_mean(image, mask) if prior is None else prior, image)
+
+
+def visible_mean(image: Tensor, mask: Tensor) -> Tensor:
+    """Mean colour (3, 1, 1) of the pixels of (3, H0, W0) where the mask (H0, W0) is False."""
+    return image[:, ~mask].double().mean(dim=1)[:, None, None].to(image)
+
+
+def extend(image: Tensor, left: int = 0, top: int = 0, right: int = 0,
+           bottom: int = 0) -> tuple[Tensor, Tensor]:
+    """Outpainting as inpainting: a larger image, of which the new margins are masked (App. E).
+
+    Args:
+        image: (3, H0, W0).
+        left: Pixels to add on the left, at least 0.
+        top: Pixels to add at the top.
+        right: Pixels to add on the right.
+        bottom: Pixels to add at the bottom.
+
+    Returns:
+        The larger image, black in its margins, and the mask.
+
+    Raises:
+        ValueError: If a margin is negative or all are 0.
+    """
+    margins = (left, right, top, bottom)
+    if min(margins) < 0 or max(margins) == 0:
+        raise ValueError('Outpainting needs margins of at least 0 pixels, not all of them 0, got '
+                         f'{left=}, {top=}, {right=}, {bottom=}.')
+    mask = torch.zeros(image.shape[1:], dtype=torch.bool, device=image.device)
+    return F.pad(image, margins), F.pad(mask, margins, value=True)
+
+
+def uncrop_margins(size: tuple[int, int], scale: float) -> dict[str, int]:
+    """The margins of uncropping, which is outpainting on every side (App. E).
+
+    Args:
+        size: (H0, W0) of the image.
+        scale: How much longer the sides become, above 1 and at most 16.
+
+    Returns:
+        Arguments of :func:`extend`.
+
+    Raises:
+        ValueError: If the scale is out of range.
+    """
+    if not 1 < scale <= 16:
+        raise ValueError(f'Uncropping needs a scale above 1 and at most 16, got {scale}.')
+    added = [round(side * (scale - 1)) for side in size]
+    top, left = added[0] // 2, added[1] // 2
+    return dict(left=left, top=top, right=added[1] - left, bottom=added[0] - top)
+
+
+def _check_input(image: Tensor, mask: Tensor, prior: Tensor | None) -> None:
+    for name, other in (('mask', mask), ('prior image', prior)):
+        if other is not None and other.shape[-2:] != image.shape[1:]:
+            raise ValueError(f'The {name} has {tuple(other.shape[-2:])} pixels, the image '
+                             f'{tuple(image.shape[1:])}: bring it to the size of the image.')
+    if not mask.any():
+        raise ValueError('The mask is black: it marks nothing to be replaced. White (above 127) '
+                         'is replaced, black is kept; invert the mask if it is meant otherwise.')
+    if mask.all():
+        raise ValueError('The mask is white: nothing of the image would be kept. Generate a new '
+                         'image instead, or invert the mask; white (above 127) is replaced.')
+
+
+def _place(size: tuple[int, int], image_size: tuple[int, int],
+           grid_size: tuple[int, int]) -> tuple[slice, slice]:
+    """Rows and columns of the token grid that an image covers."""
+    scale = min(canvas / side for canvas, side in zip(image_size, size, strict=True))
+    place = []
+    for side, canvas, tokens in zip(size, image_size, grid_size, strict=True):
+        count = min(tokens, max(1, round(side * scale * tokens / canvas)))
+        start = (tokens - count) // 2
+        place.append(slice(start, start + count))
+    return tuple(place)
+
+
+def _scaled(part: slice, factor: int) -> slice:
+    return slice(part.start * factor, part.stop * factor)
+
+
+def _length(part: slice) -> int:
+    return part.stop - part.start
+
+
+def _resize(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """(N, 3, H, W) to another size, in [0, 1]; unchanged where it has the size already."""
+    if tuple(images.shape[2:]) == tuple(size):
+        return images
+    return F.interpolate(images, size, mode='bicubic', antialias=True).clamp(0, 1)
+
+
+def _any_pixel(mask: Tensor, size: tuple[int, int]) -> Tensor:
+    """Shrink or enlarge a bool mask; True where any of the pixels below is True."""
+    return F.adaptive_max_pool2d(mask[None, None].float(), size)[0, 0].bool()

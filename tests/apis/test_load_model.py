@@ -1,0 +1,111 @@
+"""Models from configs and weight files: exactly, or with a message."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+
+from addp_mm.apis.load_model import build_model, set_dtype
+from addp_mm.weights import save_weights, sha256_of
+from tiny import build_model as build_tiny
+from tiny import tiny_addp_cfg, tiny_mage_training_cfg
+
+
+@pytest.fixture
+def cfg(tmp_path: Path) -> Config:
+    return Config(dict(model=tiny_addp_cfg(tmp_path)))
+
+
+@pytest.fixture
+def weights(cfg: Config, tmp_path: Path) -> Path:
+    save_weights(build_tiny(cfg.model.to_dict()).state_dict(), tmp_path / 'addp.pth')
+    return tmp_path / 'addp.pth'
+
+
+@pytest.fixture
+def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    lines: list[str] = []
+    monkeypatch.setattr(MMLogger, 'warning', lambda self, text: lines.append(text))
+    return lines
+
+
+def test_weights_are_loaded(cfg: Config, weights: Path, warnings: list[str]) -> None:
+    saved = torch.load(weights)['state_dict']
+    model = build_model(cfg, weights)
+    assert model.state_dict().keys() == saved.keys() and not warnings
+    assert all(torch.equal(v, saved[k]) for k, v in model.state_dict().items())
+
+
+def test_a_built_model_is_taken_over(cfg: Config) -> None:
+    model = build_tiny(cfg.model.to_dict())
+    assert build_model(model) is model
+
+
+def test_no_weights(cfg: Config, warnings: list[str]) -> None:
+    model = build_model(cfg)
+    assert model.neck.mask_token.abs().sum() > 0 and 'No weights are given' in warnings[0]
+
+
+def test_a_config_without_model() -> None:
+    with pytest.raises(ValueError, match='has no `model`'):
+        build_model(Config(dict(data=1)))
+
+
+@pytest.mark.parametrize('change, message', [
+    (dict(neck=dict(depth=3)), r'12 tensors \(neck\.layers\.2\..* missing, 0 tensors left over'),
+    (dict(neck=dict(depth=1)), r'0 tensors missing, 12 tensors \(neck\.layers\.1'),
+    (dict(neck=dict(vocab_size=50)), r'of other sizes than the config has: size mismatch for '),
+])
+def test_weights_of_another_architecture(tmp_path: Path, weights: Path, change: dict,
+                                         message: str) -> None:
+    other = Config(dict(model=tiny_addp_cfg(tmp_path, **change)))
+    with pytest.raises(ValueError, match=message):
+        build_model(other, weights)
+
+
+def test_weights_of_something_else(cfg: Config, tmp_path: Path) -> None:
+    save_weights(dict(weight=torch.zeros(2)), tmp_path / 'other.pth')
+    with pytest.raises(ValueError, match='another model than the ADDP of the config.* missing, '
+                                         r'1 tensors \(weight\.\.\.\) left over.*convert_check'):
+        build_model(cfg, tmp_path / 'other.pth')
+
+
+def test_a_token_predictor_alone(tmp_path: Path) -> None:
+    cfg = Config(dict(model=tiny_mage_training_cfg(tmp_path)))
+    trained = build_tiny(cfg.model.to_dict())
+    predictor = trained.token_predictor.state_dict()
+    save_weights(predictor, tmp_path / 'mage.safetensors')
+    save_weights(trained.state_dict(), tmp_path / 'epoch.pth')
+    for name in ('mage.safetensors', 'epoch.pth'):
+        loaded = build_model(cfg, tmp_path / name).token_predictor.state_dict()
+        assert all(torch.equal(v, predictor[k]) for k, v in loaded.items())
+
+
+def test_another_tokenizer_file(cfg: Config, tmp_path: Path, warnings: list[str]) -> None:
+    model = build_tiny(cfg.model.to_dict())
+    tokenizer = model.data_preprocessor.tokenizer.checkpoint
+    name = 'data_preprocessor.tokenizer'
+    for i, digest in enumerate((sha256_of(tokenizer), '0123')):
+        meta = dict(frozen_weights={name: digest})
+        torch.save(dict(state_dict=model.state_dict(), meta=meta), tmp_path / f'{i}.pth')
+    build_model(cfg, tmp_path / '0.pth')
+    assert not warnings
+    build_model(cfg, tmp_path / '1.pth')
+    assert 'another tokenizer file than' in warnings[0] and '0123' in warnings[0]
+
+
+def test_dtypes(cfg: Config) -> None:
+    model, cpu = build_tiny(cfg.model.to_dict()), torch.device('cpu')
+    tokenizer = model.data_preprocessor.tokenizer
+    assert set_dtype(model, 'float16', cpu) == torch.bfloat16
+    assert tokenizer.dtype == torch.float16
+    assert set_dtype(model, 'float16', torch.device('cuda')) == torch.float16
+    assert set_dtype(model, 'float32', cpu) is None and tokenizer.dtype == torch.float32
+    assert set_dtype(model, 'float64', cpu) is None
+    parts = (model, tokenizer.description)
+    assert all(p.dtype == torch.float64 for part in parts for p in part.parameters())
+    with pytest.raises(ValueError, match="dtype must be one of .* got 'int8'"):
+        set_dtype(model, 'int8', cpu)

@@ -1,0 +1,106 @@
+"""Images of real models at tiny size."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.model import BaseModel
+
+from addp_mm.generation import ImageGenerator, to_pixels
+from tiny import build_model, tiny_addp_cfg, tiny_mage_training_cfg
+
+CONFIGS = dict(addp=tiny_addp_cfg, mage=tiny_mage_training_cfg)
+
+
+@pytest.fixture(scope='module')
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, BaseModel]:
+    folder = tmp_path_factory.mktemp('models')
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return {name: build_model(cfg(folder)).eval() for name, cfg in CONFIGS.items()}
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_images_do_not_depend_on_the_batch_size(models: dict, name: str) -> None:
+    generator = ImageGenerator(models[name], dict(num_steps=6))
+    found = []
+    for size in (1, 3, 7):
+        parts = [generator.generate(range(i, min(i + size, 10)), seed=5)
+                 for i in range(0, 10, size)]
+        found.append((torch.cat([part.token_ids for part in parts]),
+                      torch.cat([to_pixels(part.images) for part in parts])))
+    assert all(torch.equal(ids, found[0][0]) for ids, _ in found)
+    assert all(torch.equal(pixels, found[0][1]) for _, pixels in found)
+    assert len({tuple(ids.flatten().tolist()) for ids in found[0][0]}) == 10
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_seeds(models: dict, name: str) -> None:
+    generator = ImageGenerator(models[name], dict(num_steps=4))
+    once, again, other = (generator.generate([0, 1], seed) for seed in (3, 3, 4))
+    assert torch.equal(once.images, again.images)
+    assert not torch.equal(once.token_ids, other.token_ids)
+    assert once.images.shape == (2, 3, 32, 32) and once.images.isfinite().all()
+
+
+def test_no_global_random_number_is_drawn(models: dict) -> None:
+    before = torch.get_rng_state()
+    ImageGenerator(models['addp']).generate([0])
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_no_gradient_is_kept(models: dict) -> None:
+    result = ImageGenerator(models['addp'], dict(num_steps=2)).generate([0])
+    assert not result.images.requires_grad
+
+
+def test_a_model_that_reads_tokens_in_the_encoder(tmp_path: Path) -> None:
+    model = build_model(tiny_addp_cfg(tmp_path, backbone=dict(token_vocab=24))).eval()
+    result = ImageGenerator(model, dict(num_steps=4)).generate([0, 1])
+    assert result.images.isfinite().all()
+
+
+def test_a_grid_that_is_not_square(tmp_path: Path) -> None:
+    model = build_model(tiny_addp_cfg(tmp_path, image_size=(32, 48))).eval()
+    assert ImageGenerator(model).generate([0]).images.shape == (1, 3, 32, 48)
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_edit_keeps_known_tokens(models: dict, name: str) -> None:
+    generator = ImageGenerator(models[name])
+    image, mask = torch.rand(1, 3, 32, 32), torch.zeros(1, 4, 4, dtype=torch.bool)
+    mask[:, 2:] = True
+    result = generator.edit(image, mask, range(4), seed=1, record=True)
+    known = models[name].data_preprocessor.tokenize(image)[0]
+    assert torch.equal(result.token_ids[:, :2], known[:, :2].expand(4, -1, -1))
+    assert len({tuple(ids.flatten().tolist()) for ids in result.token_ids[:, 2:]}) > 1
+    # Half of the tokens are masked: cosine steps 0 .. 10 of 16 are over.
+    assert result.steps[0].step == 11 and result.steps[0].num_masked == [7] * 4
+    parts = [generator.edit(image, mask, [i], seed=1).images for i in range(4)]
+    assert torch.equal(torch.cat(parts), result.images)
+
+
+def test_edit_over_all_steps(models: dict) -> None:
+    mask = torch.zeros(1, 4, 4, dtype=torch.bool)
+    mask[:, 2:] = True
+    result = ImageGenerator(models['addp'], dict(num_steps=4, schedule='linear')).edit(
+        torch.rand(1, 3, 32, 32), mask, [0], rescale=True, record=True)
+    assert [state.num_masked for state in result.steps] == [[6], [4], [2], [1]]
+
+
+def test_edit_of_images_with_different_masks(models: dict) -> None:
+    """A padded batch gives what each image gives alone."""
+    generator = ImageGenerator(models['addp'], dict(num_steps=5))
+    images = torch.rand(2, 3, 32, 32)
+    masks = torch.stack([torch.arange(16).view(4, 4) < count for count in (4, 9)])
+    together = generator.edit(images, masks, [0, 1], rescale=True)
+    for i in range(2):
+        alone = generator.edit(images[i:i + 1], masks[i:i + 1], [i], rescale=True)
+        assert torch.equal(alone.token_ids[0], together.token_ids[i])
+        assert torch.allclose(alone.images[0], together.images[i], atol=1e-4)
+
+
+def test_sampler_options_are_checked_at_once(models: dict) -> None:
+    with pytest.raises(ValueError, match='number of tokens of an image, 16, got 17'):
+        ImageGenerator(models['addp'], dict(num_steps=17))
