@@ -4,13 +4,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 import addp_mm  # noqa: F401  (registers)
 from addp_mm.registry import HOOKS
+from addp_mm.weights import load_checkpoint
 from tiny import tiny_addp_cfg
 from tiny_training import write_images
 
@@ -74,7 +74,7 @@ def test_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
     assert min(resumed) == ITERS_PER_EPOCH              # from the checkpoint after the first epoch
     assert stopped | resumed == whole
 
-    _check_checkpoint(torch.load(tmp_path / 'whole' / 'epoch_2.pth', weights_only=False))
+    _check_checkpoint(load_checkpoint(tmp_path / 'whole' / 'epoch_2.pth'))
 
 
 def _check_checkpoint(checkpoint: dict) -> None:

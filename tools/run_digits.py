@@ -1,0 +1,65 @@
+"""The small pipeline: tokenizer, token predictor and ADDP on handwritten digits, on a CPU."""
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from mmengine.config import DictAction
+from mmengine.logging import MMLogger
+
+from addp_mm.apis.stage_pictures import write_pictures
+from addp_mm.apis.stages import StageError, chain_stages, find_shipped, run_stages
+from addp_mm.datasets.digits import write_digits
+
+END = """
+Everything is in {out}:
+  data/               {num_images} handwritten digits in ImageNet's layout
+  vqgan/ mage/ addp/  checkpoints, logs and curves of the three trainings
+  pictures/           look at reconstructions.png first, then at training_view.png
+What to try next:
+  all curves:         tensorboard --logdir {out}
+  another mapping:    {argmax}
+  your own images:    python tools/train_from_folder.py FOLDER --out work_dirs/mine"""
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/digits'),
+                        help='where everything goes (default: %(default)s)')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={},
+                        help='change settings of all three configs: key=value')
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    """Write the data, train what is not trained yet, draw, and say where everything is."""
+    started = time.monotonic()
+    MMLogger.get_instance('addp_mm', log_level='WARNING')  # each training has its own log
+    out = args.work_dir
+    data = write_digits(out / 'data')
+    options = {f'{part}_dataloader.dataset.data_root': str(data) for part in ('train', 'val')}
+    stages = chain_stages(find_shipped('configs/digits'), out, {**options, **args.cfg_options})
+    run_stages(stages, say)
+    write_pictures(stages, out / 'pictures')
+    argmax = replace(stages[-1], work_dir=out / 'addp_argmax', options={
+        **stages[-1].options, 'model.data_preprocessor.diffusion.mapping': 'argmax'})
+    say(END.format(out=out, num_images=len(list(data.rglob('*.png'))), argmax=argmax.command_line))
+    say(f'Done in {(time.monotonic() - started) / 60:.1f} minutes.')
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    print(line, flush=True)
+
+
+if __name__ == '__main__':
+    try:
+        main(parse_args())
+    except (StageError, ValueError, OSError, ModuleNotFoundError) as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit('Interrupted. Run the same command again to go on.')
