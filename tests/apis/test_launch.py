@@ -189,7 +189,7 @@ def test_bugs_are_not_hidden():
         raise ValueError('not raised in the package')
 
     def fails_in_the_package(args: argparse.Namespace) -> None:
-        launch._rank_environment('none')
+        launch.rank_environment('none')
 
     args = argparse.Namespace(local_rank=0)
     for bug, kind in ((raises_itself, ValueError), (fails_in_the_package, KeyError)):
@@ -262,9 +262,9 @@ def test_rank_is_read_from_the_launcher(monkeypatch, launcher, variables, expect
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert launch._rank_environment(launcher) == expected
+    assert launch.rank_environment(launcher) == expected
 
 
 def test_launcher_without_its_variables_is_explained():
     with pytest.raises(ValueError, match='SLURM_PROCID.*start the processes with srun'):
-        launch._rank_environment('slurm')
+        launch.rank_environment('slurm')

@@ -57,6 +57,19 @@ def test_another_size_replaces_the_images(tmp_path: Path):
     assert len(files(tmp_path)) == 1797
 
 
+def test_an_interrupted_change_of_size_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write_digits(tmp_path, image_size=8)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Image.Image, 'save', interrupt)
+        write_digits(tmp_path, image_size=12)
+    write_digits(tmp_path, image_size=8)
+    assert len(files(tmp_path)) == 1797
+
+
+def interrupt(*args: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_files_of_others_are_not_removed(tmp_path: Path):
     (tmp_path / 'photo.jpg').write_bytes(b'mine')
     with pytest.raises(ValueError, match='photo.jpg'):

@@ -1,0 +1,215 @@
+"""Writes the complete configs of the three stages for the images and the machine at hand."""
+from __future__ import annotations
+
+import copy
+import math
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+
+from ..registry import MODELS
+from .stage_images import ImageSet
+from .stage_length import batches_per_epoch, measure_seconds_per_iter, set_length
+from .stage_presets import GIGABYTE, PRESETS, Preset, memory_at_hand, memory_need
+from .stages import TITLES, StageError, find_shipped
+
+# How the time is divided: the tokenizer limits what the others can show, ADDP is what is wanted.
+TIME_SHARES = dict(vqgan=0.35, mage=0.2, addp=0.45)
+# So many batches make an epoch at least: fewer images are gone through several times.
+MIN_BATCHES = 25
+MAX_WORKERS = 8
+# What the starting configs define on the way, and what tests.
+_LEFTOVERS = ('data_root', 'tokenizer', 'token_predictor', 'network', 'image_size', 'max_epochs',
+              'warmup_epochs', 'train_pipeline', 'test_dataloader', 'test_cfg', 'test_evaluator')
+
+
+def choose_preset(name: str | None, image_size: int | None) -> tuple[str, dict[str, int], str]:
+    """The preset to take and the batch of each stage that fits into the memory at hand.
+
+    Args:
+        name: The preset; None takes the largest one whose stages fit with their ``min_batch``, and
+            without a GPU the small one.
+        image_size: Side of the crops in pixels; None takes the preset's.
+
+    Returns:
+        Name, batches, and a sentence on how the memory was divided.
+
+    Raises:
+        ValueError: If the preset is unknown or does not fit.
+    """
+    if name is not None and name not in PRESETS:
+        raise ValueError(f'preset must be one of {sorted(PRESETS)}, got {name!r}.')
+    memory, device = memory_at_hand()
+    names = [name] if name else ['small'] if device == 'CPU' else list(reversed(PRESETS))
+    for candidate in names:
+        preset = PRESETS[candidate]
+        cfgs = starting_configs(preset, image_size or preset.image_size)
+        needs = {stage: memory_need(cfg) for stage, cfg in cfgs.items()}
+        batches = {stage: need.largest_batch(memory, preset.max_batch[stage])
+                   for stage, need in needs.items()}
+        if min(batches.values()) >= (1 if name else preset.min_batch):
+            most = max(need.at(batches[stage]) for stage, need in needs.items())
+            return candidate, batches, (
+                f'Preset {candidate}: {memory / GIGABYTE:.1f} GB of memory are free ({device}); '
+                f'batches of {", ".join(f"{b} ({TITLES[s]})" for s, b in batches.items())} take up '
+                f'to about {most / GIGABYTE:.1f} GB.')
+    raise ValueError(
+        f'{memory / GIGABYTE:.1f} GB of free memory ({device}) are not enough for preset '
+        f'{names[-1]} at {image_size or preset.image_size} pixels. Take a smaller --size or '
+        '--preset small, or end other programs.')
+
+
+def starting_configs(preset: Preset, image_size: int) -> dict[str, Config]:
+    """The configs of the three stages, made to fit each other at ``image_size``.
+
+    Raises:
+        ValueError: If the tokenizer's stride does not divide ``image_size``.
+    """
+    cfgs = {}
+    for stage, path in preset.configs.items():
+        cfgs[stage] = Config.fromfile(find_shipped('configs') / path)
+        cfgs[stage].merge_from_dict(dict(preset.changes.get(stage, {})))
+    tokenizer = cfgs['vqgan'].model.tokenizer
+    tokenizer.image_size = image_size
+    with DefaultScope.overwrite_default_scope('mmpretrain'), torch.device('meta'):
+        MODELS.build(tokenizer)  # raises where the size does not fit
+    for stage in ('mage', 'addp'):
+        cfgs[stage].model.data_preprocessor.tokenizer.model = copy.deepcopy(tokenizer)
+    predictor = copy.deepcopy(cfgs['mage'].model.token_predictor)
+    cfgs['addp'].model.data_preprocessor.token_predictor.model = predictor
+    return cfgs
+
+
+def stage_config(stage: str, preset: Preset, images: ImageSet, batch: int, out: Path,
+                 flip: bool = True) -> Config:
+    """The config of a stage, but for the length of its training.
+
+    Args:
+        stage: 'vqgan', 'mage' or 'addp'.
+        preset: The sizes.
+        images: The images.
+        batch: Images of an iteration.
+        out: The stage works in ``out/<stage>``.
+        flip: Mirror half of the images.
+    """
+    cfg = starting_configs(preset, images.image_size)[stage]
+    cfg.work_dir = str(out / stage)
+    _set_data(cfg, images, batch, flip)
+    for wrapper in _wrappers(cfg):
+        wrapper.optimizer.lr = preset.lr[stage]
+        wrapper.pop('accumulative_counts', None)
+    cfg.pop('auto_scale_lr', None)
+    hooks = [hook for hook in cfg.custom_hooks if hook.type != 'EffectiveBatchHook']
+    cfg.custom_hooks = [*hooks, dict(type='EffectiveBatchHook', expected=batch)]
+    perceptual = cfg.model.get('perceptual_loss')
+    if perceptual and not Path(perceptual.weights).is_file():
+        cfg.model.perceptual_loss = None
+    return cfg
+
+
+def write_config(cfg: Config, path: Path) -> None:
+    """Write a config without bases, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f'_partial_{path.name}')
+    try:
+        cfg.dump(partial)
+        os.replace(partial, path)
+    except OSError as error:
+        raise StageError(f'Cannot write {path}: {error.strerror}. Make room, then run the same '
+                         'command again.') from error
+
+
+def write_missing_config(stage: str, preset: Preset, images: ImageSet, batch: int, out: Path,
+                         minutes: float, say: Callable[[str], None], flip: bool = True) -> Path:
+    """Write ``out/configs/<stage>.py`` unless it is there, possibly with changes of the user.
+
+    The earlier stages must be finished: an iteration is measured with their weights.
+
+    Args:
+        stage: 'vqgan', 'mage' or 'addp'.
+        preset: The sizes.
+        images: The images.
+        batch: Images of an iteration.
+        out: Folder of the whole training.
+        minutes: Time for all three stages.
+        say: Takes a line on the length of the training.
+        flip: Mirror half of the images.
+
+    Returns:
+        The path.
+    """
+    path = out / 'configs' / f'{stage}.py'
+    if path.is_file():
+        return path
+    cfg = stage_config(stage, preset, images, batch, out, flip)
+    _name_inputs(cfg, out)
+    probe = path.with_name(f'probe_{stage}.py')
+    write_config(cfg, probe)
+    seconds = measure_seconds_per_iter(probe)
+    probe.unlink()
+    set_length(cfg, seconds, TIME_SHARES[stage] * minutes)
+    write_config(cfg, path)
+    say(f'{TITLES[stage]}: {seconds:.2f} s for {cfg.train_dataloader.batch_size} images, '
+        f'{cfg.train_cfg.max_epochs} epochs of {batches_per_epoch(cfg)} batches in '
+        f'{TIME_SHARES[stage] * minutes:.1f} minutes; config: {path}')
+    return path
+
+
+def _name_inputs(cfg: Config, out: Path) -> None:
+    """Name the checkpoints of the earlier stages."""
+    preprocessor = cfg.model.get('data_preprocessor') or {}
+    for key, source in (('tokenizer', 'vqgan'), ('token_predictor', 'mage')):
+        if key in preprocessor:
+            earlier = Config.fromfile(out / 'configs' / f'{source}.py')
+            preprocessor[key].checkpoint = str(
+                out / source / f'epoch_{earlier.train_cfg.max_epochs}.pth')
+
+
+def _set_data(cfg: Config, images: ImageSet, batch: int, flip: bool) -> None:
+    """Replace the data loaders."""
+    size = images.image_size
+    flips = [dict(type='RandomFlip', prob=0.5)] * flip
+    train_pipeline = [
+        dict(type='SeedTransforms'),
+        dict(type='LoadRobustImage'),
+        dict(type='RandomResizedCrop', scale=size, crop_ratio_range=(0.2, 1.0), backend='pillow',
+             interpolation='bicubic'),
+        *flips,
+        dict(type='PackInputs')
+    ]
+    val_pipeline = [
+        dict(type='LoadRobustImage'),
+        dict(type='ResizeEdge', scale=size, backend='pillow', interpolation='bicubic'),
+        dict(type='CenterCrop', crop_size=size),
+        dict(type='PackInputs')
+    ]
+    workers = min(MAX_WORKERS, max(1, (os.cpu_count() or 1) // 2))
+    common = dict(num_workers=workers, persistent_workers=True,
+                  collate_fn=dict(type='default_collate'))
+    train = dict(type='ImageFolder', ann_file=images.train, pipeline=train_pipeline)
+    times = math.ceil(MIN_BATCHES * batch / images.num_train)
+    if times > 1:
+        train = dict(type='RepeatDataset', times=times, dataset=train)
+    val = dict(type='ImageFolder', ann_file=images.val, test_mode=True, pipeline=val_pipeline)
+    cfg.train_dataloader = dict(
+        batch_size=batch, drop_last=True, sampler=dict(type='DefaultSampler', shuffle=True),
+        dataset=train, **common)
+    cfg.val_dataloader = dict(
+        batch_size=min(batch, images.num_val), dataset=val,
+        sampler=dict(type='DefaultSampler', shuffle=False), **common)
+    cfg.val_cfg = dict()
+    for key in _LEFTOVERS:
+        cfg.pop(key, None)
+    if 'val_evaluator' not in cfg:
+        cfg.val_evaluator = dict(type='MaskedTokenCrossEntropy')
+
+
+def _wrappers(cfg: Config) -> Sequence[Config]:
+    """The optimizer wrapper, or one for each network."""
+    several = [part for part in cfg.optim_wrapper.values()
+               if isinstance(part, dict) and 'optimizer' in part]
+    return several or [cfg.optim_wrapper]

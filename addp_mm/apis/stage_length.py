@@ -1,0 +1,109 @@
+"""How long a stage trains: measures its iterations and fits its epochs into a time."""
+from __future__ import annotations
+
+import copy
+import math
+import subprocess
+import sys
+import time
+from itertools import cycle
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+
+from ..registry import MODELS
+from .stage_log import explain_failure
+from .stages import StageError, child_environment
+
+# Of a stage's time; the rest is for validation and checkpoints.
+TRAINING_SHARE = 0.85
+START_SECONDS = 10.
+PROBED_ITERS, PROBED_SECONDS = 8, 20.
+NUM_VALIDATIONS = 6
+WARMUP_SHARE = 0.05
+DISCRIMINATOR_FROM = 0.25
+_PROBE = """
+import sys
+from mmengine.config import Config
+cfg = Config.fromfile(sys.argv[1])
+from addp_mm.apis.stage_length import seconds_per_iter
+print(seconds_per_iter(cfg))
+"""
+
+
+def set_length(cfg: Config, seconds: float, minutes: float) -> None:
+    """Set epochs, rates and intervals of a config so that its training takes about ``minutes``.
+
+    Args:
+        cfg: Config of the stage, changed in place.
+        seconds: Measured seconds of an iteration.
+        minutes: Time for the whole stage.
+    """
+    iters = batches_per_epoch(cfg)
+    budget = TRAINING_SHARE * max(0., 60 * minutes - START_SECONDS)
+    epochs = max(2, int(budget / (seconds * iters)))
+    warmup = min(epochs - 1, math.ceil(WARMUP_SHARE * epochs))
+    interval = max(1, epochs // NUM_VALIDATIONS)
+    cfg.train_cfg = dict(by_epoch=True, max_epochs=epochs, val_interval=interval)
+    cfg.param_scheduler = [
+        dict(type='LinearLR', start_factor=0.01, end=warmup, convert_to_iter_based=True),
+        dict(type='CosineAnnealingLR', begin=warmup, end=epochs, convert_to_iter_based=True)
+    ]
+    # A checkpoint about every minute, at least ten.
+    every = max(1, min(epochs // 10, int(60 / (seconds * iters))))
+    cfg.default_hooks.checkpoint = dict(
+        type='AtomicCheckpointHook', interval=every, max_keep_ckpts=1)
+    if cfg.model.get('discriminator'):
+        cfg.model.adversarial_loss.start = int(DISCRIMINATOR_FROM * epochs * iters)
+
+
+def measure_seconds_per_iter(path: Path) -> float:
+    """:func:`seconds_per_iter` of a config file, in a process like that of the training.
+
+    Raises:
+        StageError: If the config does not train.
+    """
+    found = subprocess.run([sys.executable, '-c', _PROBE, str(path)], env=child_environment(),
+                           capture_output=True, text=True)
+    if found.returncode:
+        log = path.with_suffix('.log')
+        log.write_text(found.stdout + found.stderr)
+        raise StageError(f'{path} does not train. {explain_failure(log, found.returncode)}')
+    return float(found.stdout.split()[-1])
+
+
+def seconds_per_iter(cfg: Config) -> float:
+    """The median over a few iterations of training with real data, the first one left out."""
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        loader = Runner.build_dataloader(copy.deepcopy(cfg.train_dataloader), seed=0)
+        model = MODELS.build(cfg.model).to(get_device())
+        model.init_weights()
+        wrapper = build_optim_wrapper(model, copy.deepcopy(cfg.optim_wrapper))
+    if hasattr(wrapper, 'initialize_count_status'):
+        wrapper.initialize_count_status(model, 0, PROBED_ITERS)
+    model.train()
+    times: list[float] = []
+    started = time.perf_counter()
+    for data in cycle(loader):
+        model.train_step(data, wrapper)
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        times.append(time.perf_counter())
+        if len(times) > PROBED_ITERS or (len(times) > 2 and times[-1] - started > PROBED_SECONDS):
+            break
+    return float(np.median(np.diff(times)))
+
+
+def batches_per_epoch(cfg: Config) -> int:
+    """Batches of an epoch, repetitions of the images included."""
+    data = cfg.train_dataloader.dataset
+    times = data.get('times', 1)
+    lists = data.get('dataset', data)
+    with open(lists.ann_file) as file:
+        return sum(1 for _ in file) * times // cfg.train_dataloader.batch_size

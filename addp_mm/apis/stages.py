@@ -1,0 +1,242 @@
+"""Trainings that build on each other, one after the other, each in a process of its own."""
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib.metadata
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from ..weights import load_checkpoint, sha256_of
+from .stage_log import StageLog, explain_failure
+
+PACKAGE = Path(__file__).resolve().parents[1]
+TITLES = {'vqgan': 'tokenizer', 'mage': 'token predictor', 'addp': 'ADDP'}
+# The keys of a stage's config that name the weights of an earlier stage.
+INPUTS = {
+    'model.data_preprocessor.tokenizer.checkpoint': 'vqgan',
+    'model.data_preprocessor.token_predictor.checkpoint': 'mage',
+}
+_POLL_SECONDS = 0.2
+
+
+class StageError(RuntimeError):
+    """A stage cannot be run or has failed; the message says why and what to do."""
+
+
+def find_shipped(name: str) -> Path:
+    """A file or folder below ``tools/`` or ``configs/``, in a clone or in an installed package.
+
+    Raises:
+        FileNotFoundError: If neither has it.
+    """
+    for root in (PACKAGE.parent, PACKAGE / '.mim'):
+        if (root / name).exists():
+            return root / name
+    raise FileNotFoundError(f'{name} is neither in {PACKAGE.parent} nor in {PACKAGE / ".mim"}: '
+                            'install addp_mm again, or run from a clone.')
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One training of a chain.
+
+    Attributes:
+        name: Short name, that of its folder.
+        config: Its config file.
+        work_dir: Where its log and checkpoints go.
+        options: What is changed in the config, as ``--cfg-options`` takes it.
+        trainer: The training tool.
+    """
+
+    name: str
+    config: Path
+    work_dir: Path
+    options: Mapping[str, Any] = field(default_factory=dict)
+    trainer: Path | None = None
+
+    @property
+    def title(self) -> str:
+        """What it trains, in words."""
+        return TITLES.get(self.name, self.name)
+
+    @cached_property
+    def cfg(self) -> Config:
+        """The config with its options; what it imports is not imported."""
+        cfg = Config.fromfile(self.config, import_custom_modules=False)
+        cfg.merge_from_dict(dict(self.options))
+        return cfg
+
+    @property
+    def checkpoint(self) -> Path:
+        """The file that a finished training leaves; it is written whole or not at all."""
+        by_epoch = self.cfg.train_cfg.get('by_epoch', True)
+        length = self.cfg.train_cfg['max_epochs' if by_epoch else 'max_iters']
+        return self.work_dir / f'{"epoch" if by_epoch else "iter"}_{length}.pth'
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether there is nothing left to train."""
+        return self.checkpoint.is_file()
+
+    @property
+    def log(self) -> Path:
+        """Everything that the training prints."""
+        return self.work_dir / 'train.log'
+
+    @property
+    def command(self) -> list[str]:
+        """What runs it, also by hand: it goes on from the last checkpoint of ``work_dir``."""
+        trainer = self.trainer or find_shipped('tools/train.py')
+        command = [sys.executable, _shorten(trainer), _shorten(self.config),
+                   '--work-dir', _shorten(self.work_dir)]
+        options = [f'{key}={value}' for key, value in self.options.items()]
+        return command + ['--cfg-options', *options] * bool(options)
+
+    @property
+    def command_line(self) -> str:
+        """The command for a shell; where addp_mm is not installed, with the way to it."""
+        line = shlex.join(self.command)
+        try:
+            importlib.metadata.distribution('addp_mm')
+        except importlib.metadata.PackageNotFoundError:
+            return f'PYTHONPATH={shlex.quote(_shorten(PACKAGE.parent))} {line}'
+        return line
+
+
+def chain_stages(config_dir: Path, out: Path, options: Mapping[str, Any]) -> list[Stage]:
+    """The stages vqgan, mage and addp, each fed with the checkpoints of the earlier ones.
+
+    Args:
+        config_dir: Holds ``vqgan.py``, ``mage.py`` and ``addp.py``.
+        out: Each stage works in the folder of its name in here.
+        options: What is changed in every config. Keys that a config has not are set all the same.
+
+    Returns:
+        The stages in order. Options that say what the config says anyway are left out.
+    """
+    stages: dict[str, Stage] = {}
+    for name in TITLES:
+        cfg = Config.fromfile(config_dir / f'{name}.py', import_custom_modules=False)
+        wanted = {key: str(stages[source].checkpoint)
+                  for key, source in INPUTS.items() if _get(cfg, key) is not None}
+        wanted.update(options)
+        changed = {key: value for key, value in wanted.items() if _get(cfg, key) != value}
+        stages[name] = Stage(name, config_dir / f'{name}.py', out / name, changed)
+    return list(stages.values())
+
+
+def run_stages(stages: Sequence[Stage], say: Callable[[str], None]) -> None:
+    """Run what is not finished yet, in order.
+
+    Args:
+        stages: The trainings.
+        say: Takes the lines that tell how far it is.
+
+    Raises:
+        StageError: If a stage fails, or finished with other inputs than it would have now, or
+            another process trains in the same folder.
+    """
+    for number, stage in enumerate(stages, 1):
+        run_stage(stage, say, f'[{number}/{len(stages)} {stage.title}]')
+
+
+def run_stage(stage: Stage, say: Callable[[str], None], label: str = '') -> None:
+    """Run one stage to its end; see :func:`run_stages`."""
+    check_inputs(stage)
+    if stage.is_finished:
+        say(f'{label} already finished: {_shorten(stage.checkpoint)}')
+        return
+    say(f'{label} {stage.command_line}')
+    started = time.monotonic()
+    with _lock(stage.work_dir) as lock:
+        log = StageLog(stage.log)
+        code = _train(stage, lock, log, lambda line: say(f'{label} {line}'))
+    if code or not stage.is_finished:
+        raise StageError(f'{label} failed. {explain_failure(stage.log, code)}')
+    say(f'{label} done in {_minutes(time.monotonic() - started)}  {log.metrics}')
+
+
+def check_inputs(stage: Stage) -> None:
+    """Compare the weights that a finished stage was trained with to those that its config names.
+
+    Raises:
+        StageError: If they are other ones.
+    """
+    if not stage.is_finished:
+        return
+    used = load_checkpoint(stage.checkpoint)['meta'].get('frozen_weights', {})
+    for module, digest in used.items():
+        path = _get(stage.cfg, f'model.{module}.checkpoint')
+        if path is not None and Path(path).is_file() and sha256_of(path) != digest:
+            raise StageError(
+                f'{_shorten(stage.checkpoint)} was trained with another {module.split(".")[-1]} '
+                f'than {path}: the two no longer fit. Remove {_shorten(stage.work_dir)} to train '
+                'it again, or put the earlier file back.')
+
+
+def child_environment() -> dict[str, str]:
+    """The variables of a process that trains: it finds this package, and shares the CPU well."""
+    paths = [str(PACKAGE.parent), os.environ.get('PYTHONPATH', '')]
+    # Threads that spin while they wait take ten times as long where another program is busy too.
+    return {'OMP_WAIT_POLICY': 'PASSIVE', **os.environ, 'PYTHONUNBUFFERED': '1',
+            'PYTHONPATH': os.pathsep.join(filter(None, paths))}
+
+
+def _train(stage: Stage, lock: int, log: StageLog, say: Callable[[str], None]) -> int:
+    """Run the trainer and report its log as it grows; the trainer's exit code."""
+    with stage.log.open('a') as out:
+        # The trainer writes to the file itself: it needs no reader. It keeps the lock as it lives.
+        process = subprocess.Popen(stage.command, stdout=out, stderr=subprocess.STDOUT,
+                                   env=child_environment(), pass_fds=[lock])
+    try:
+        while process.poll() is None:
+            time.sleep(_POLL_SECONDS)
+            log.report(say)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait()
+    log.report(say)
+    return process.returncode
+
+
+@contextlib.contextmanager
+def _lock(folder: Path) -> Iterator[int]:
+    """Keep other processes out of a folder; a child that inherits the lock keeps it alive."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / '.lock').open('w') as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StageError(f'Another process trains in {folder}: wait for it, or stop it '
+                             '(`ps aux | grep train.py` finds it).') from error
+        yield file.fileno()
+
+
+def _get(cfg: Config, key: str) -> Any:
+    """The value at a dotted key, None if there is none."""
+    value: Any = cfg
+    for part in key.split('.'):
+        value = value.get(part) if hasattr(value, 'get') else None
+    return value
+
+
+def _shorten(path: Path) -> str:
+    """Relative to the working folder where it lies inside of it."""
+    absolute, here = Path(os.path.abspath(path)), Path.cwd()
+    return str(absolute.relative_to(here) if absolute.is_relative_to(here) else absolute)
+
+
+def _minutes(seconds: float) -> str:
+    return f'{int(seconds) // 60}:{int(seconds) % 60:02d} min'

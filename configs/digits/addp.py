@@ -1,0 +1,31 @@
+# Stage 3: ADDP, the code of configs/addp/ at a small size, with what stages 1 and 2 have trained.
+_base_ = '_base_/digits.py'
+
+model = dict(
+    type='ADDP',
+    data_preprocessor=dict(
+        type='ADDPDataPreprocessor',
+        tokenizer=dict(
+            model={{_base_.tokenizer}}, checkpoint='work_dirs/digits/vqgan/epoch_16.pth'),
+        token_predictor=dict(
+            model={{_base_.token_predictor}}, checkpoint='work_dirs/digits/mage/epoch_70.pth'),
+        diffusion=dict(type='DiffusionProcess', mapping='weighted_sum', condition='z_t+d')),
+    backbone=dict(
+        type='ADDPViT',
+        arch=dict(embed_dims=96, num_layers=4, num_heads=4, feedforward_channels=384),
+        patch_size=8),
+    neck=dict(type='TokenDecoder', embed_dims=96, depth=2, num_heads=4),
+    head=dict(type='TokenHead', loss=dict(type='MaskedTokenLoss', target='soft')))
+val_evaluator = dict(type='MaskedTokenCrossEntropy')
+
+max_epochs, warmup_epochs = 45, 2
+train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=9)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, end=warmup_epochs, convert_to_iter_based=True),
+    dict(
+        type='CosineAnnealingLR',
+        begin=warmup_epochs,
+        end=max_epochs,
+        convert_to_iter_based=True)
+]
+work_dir = 'work_dirs/digits/addp'

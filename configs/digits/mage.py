@@ -1,0 +1,23 @@
+# Stage 2: a MAGE token predictor for the tokens of stage 1.
+_base_ = '_base_/digits.py'
+
+model = dict(
+    type='MAGETraining',
+    data_preprocessor=dict(
+        type='TokenDataPreprocessor',
+        tokenizer=dict(
+            model={{_base_.tokenizer}}, checkpoint='work_dirs/digits/vqgan/epoch_16.pth')),
+    token_predictor={{_base_.token_predictor}})
+val_evaluator = dict(type='MaskedTokenCrossEntropy')
+
+max_epochs, warmup_epochs = 70, 2
+train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=10)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, end=warmup_epochs, convert_to_iter_based=True),
+    dict(
+        type='CosineAnnealingLR',
+        begin=warmup_epochs,
+        end=max_epochs,
+        convert_to_iter_based=True)
+]
+work_dir = 'work_dirs/digits/mage'

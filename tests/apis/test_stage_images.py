@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import io
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from addp_mm.apis.stage_images import (
+    check_image,
+    find_images,
+    hold_out,
+    prepare_images,
+    shrink,
+    to_rgb,
+)
+
+SIZE = 16
+
+
+def draw(mode: str = 'RGB', size: tuple[int, int] = (20, 30)) -> Image.Image:
+    values = np.arange(size[0] * size[1] * 3, dtype=np.int64).reshape(size[1], size[0], 3) % 251
+    return Image.fromarray(values.astype(np.uint8)).convert(mode)
+
+
+def say_nothing(line: str) -> None:
+    pass
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three plain images, one in a folder below, and a file that is none."""
+    path = tmp_path / 'images'
+    (path / 'deeper').mkdir(parents=True)
+    draw().save(path / 'a.png')
+    draw('L').save(path / 'b.JPG')
+    draw().save(path / 'deeper' / 'c.jpeg')
+    (path / 'notes.txt').write_text('no image')
+    return path
+
+
+def read_lists(out: Path) -> tuple[list[str], list[str]]:
+    return tuple((out / f'{part}.txt').read_text().splitlines() for part in ('train', 'val'))
+
+
+def test_plain_images_stay_where_they_are(folder: Path, tmp_path: Path):
+    images = prepare_images(folder, tmp_path / 'out', SIZE, say_nothing)
+    train, val = read_lists(tmp_path / 'out')
+    assert sorted(train + val) == sorted(map(str, find_images(folder, tmp_path)))
+    assert (images.num_train, images.num_val) == (len(train), len(val)) == (2, 1)
+    assert images.notes == ['3 images are few: expect the models to learn them by heart.']
+
+
+def test_odd_images_are_brought_to_rgb_and_named(folder: Path, tmp_path: Path):
+    draw('CMYK').save(folder / 'cmyk.jpg')
+    draw('P').save(folder / 'palette.png')
+    draw('RGBA').save(folder / 'alpha.png')
+    Image.fromarray(np.full((20, 20), 257 * 100, np.uint16)).save(folder / 'deep.png')
+    draw().save(folder / 'moving.gif', save_all=True, append_images=[draw().rotate(90)])
+    draw(size=(60, 60)).save(folder / 'cut.jpg')
+    whole = (folder / 'cut.jpg').read_bytes()
+    (folder / 'cut.jpg').write_bytes(whole[:-200])  # opens, but does not decode
+    (folder / 'empty.png').write_bytes(b'')
+    draw(size=(8, 30)).save(folder / 'tiny.png')
+    draw(size=(200, 300)).save(folder / 'huge.png')
+    images = prepare_images(folder, tmp_path / 'out', SIZE, say_nothing)
+    notes = '\n'.join(images.notes)
+    for words in ('cmyk.jpg', 'palette.png', '1 image transparent: put on white: alpha.png',
+                  'more than 8 bits', 'several pages: only the first one is used: moving.gif',
+                  '2 images unreadable, skipped: cut.jpg', 'empty.png',
+                  'smaller than the crop of 16 pixels: enlarged: tiny.png', 'stored smaller'):
+        assert words in notes
+    paths = [path for part in read_lists(tmp_path / 'out') for path in part]
+    assert len(paths) == 10
+    for path in paths:
+        with Image.open(path) as image:
+            assert image.mode in ('RGB', 'L')
+            assert min(image.size) <= 4 * SIZE
+    assert [p for p in paths if p.endswith('tiny.png')] == [str(folder / 'tiny.png')]
+
+
+@pytest.mark.parametrize(('mode', 'expected'), [('RGBA', 255), ('LA', 255)])
+def test_transparent_places_become_white(mode: str, expected: int):
+    image = Image.new(mode, (4, 4), 0)
+    assert np.asarray(to_rgb(image)).min() == expected
+
+
+def test_16_bits_are_scaled_by_the_same_factor_for_all_images():
+    for value, expected in ((25700, 100), (25699, 99), (65535, 255)):
+        image = Image.fromarray(np.full((4, 4), value, np.uint16))
+        assert np.unique(np.asarray(to_rgb(image))).tolist() == [expected]
+
+
+def test_floats_are_scaled_from_their_minimum_to_their_maximum():
+    image = Image.fromarray(np.array([[-1., 0., 1.]], np.float32))
+    assert np.asarray(to_rgb(image))[0, :, 0].tolist() == [0, 128, 255]
+
+
+def test_images_are_turned_upright():
+    exif = Image.Exif()
+    exif[0x0112] = 6  # lies on its side
+    file = io.BytesIO()
+    draw().save(file, 'JPEG', exif=exif)
+    with Image.open(file) as image:
+        assert to_rgb(image).size == (30, 20)
+
+
+def test_shrink_keeps_the_shape():
+    assert shrink(draw(size=(80, 120)), 40).size == (40, 60)
+    assert shrink(draw(size=(80, 120)), 90).size == (80, 120)
+
+
+def test_a_finished_check_is_not_repeated(folder: Path, tmp_path: Path):
+    said: list[str] = []
+    first = prepare_images(folder, tmp_path / 'out', SIZE, said.append)
+    draw().save(folder / 'later.png')
+    assert prepare_images(folder, tmp_path / 'out', SIZE, said.append) == first
+    assert len(said) == 1
+    with pytest.raises(ValueError, match='made from .* with 16 pixels, expected .* with 8'):
+        prepare_images(folder, tmp_path / 'out', 8, said.append)
+
+
+@pytest.mark.parametrize('ending', ['zip', 'tar.gz'])
+def test_an_archive_is_unpacked_once(folder: Path, tmp_path: Path, ending: str):
+    archive = tmp_path / f'images.{ending}'
+    if ending == 'zip':
+        with zipfile.ZipFile(archive, 'w') as file:
+            for path in folder.rglob('*.*'):
+                file.write(path, path.relative_to(folder))
+    else:
+        with tarfile.open(archive, 'w:gz') as file:
+            file.add(folder, 'x')
+    for _ in range(2):
+        paths = find_images(archive, tmp_path)
+        assert sorted(path.name for path in paths) == ['a.png', 'b.JPG', 'c.jpeg']
+
+
+def test_a_broken_archive_is_named(tmp_path: Path):
+    (tmp_path / 'a.zip').write_bytes(b'PK broken')
+    with pytest.raises(ValueError, match=r'a.zip is no whole archive'):
+        find_images(tmp_path / 'a.zip', tmp_path)
+
+
+def test_a_list_is_relative_to_its_folder(folder: Path, tmp_path: Path):
+    (folder / 'list.txt').write_text('a.png\n\ndeeper/c.jpeg\n')
+    assert find_images(folder / 'list.txt', tmp_path) == [folder / 'a.png',
+                                                          folder / 'deeper/c.jpeg']
+
+
+def test_what_cannot_be_trained_with_is_refused(folder: Path, tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match='there is none'):
+        prepare_images(tmp_path / 'nowhere', tmp_path / 'out', SIZE, say_nothing)
+    with pytest.raises(ValueError, match='no image in'):
+        prepare_images(tmp_path / 'out', tmp_path / 'out2', SIZE, say_nothing)
+    (folder / 'a.png').write_bytes(b'broken')
+    with pytest.raises(ValueError, match='(?s)2 usable images, expected at least 3.*a.png'):
+        prepare_images(folder, tmp_path / 'out3', SIZE, say_nothing)
+
+
+def test_a_full_disk_is_not_taken_for_a_broken_image(folder: Path, tmp_path: Path):
+    draw('P').save(folder / 'p.png')
+    with pytest.raises(FileNotFoundError):
+        check_image(folder / 'p.png', tmp_path / 'missing folder', SIZE)
+
+
+def test_a_fixed_tenth_is_held_out():
+    paths = [str(i) for i in range(200)]
+    train, val = hold_out(paths)
+    assert (len(train), len(val)) == (180, 20)
+    assert sorted(train + val) == sorted(paths)
+    assert hold_out(paths) == (train, val)
+    assert len(hold_out([str(i) for i in range(9000)])[1]) == 500

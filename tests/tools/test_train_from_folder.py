@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+from mmengine.runner import Runner
+from PIL import Image
+
+from addp_mm.apis import stage_configs, stage_length
+from addp_mm.apis.stages import Stage, find_shipped
+
+
+def load_tool(name: str) -> ModuleType:
+    path = find_shipped(f'tools/{name}.py')
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def train_here(stage: Stage, say: Callable[[str], None], label: str = '') -> None:
+    """``run_stage`` without a process of its own, for speed."""
+    if not stage.is_finished:
+        say(f'{label} trains')
+        Runner.from_cfg(stage.cfg).train()
+
+
+def measure_here(path: Path) -> float:
+    """``measure_seconds_per_iter`` without a process of its own, for speed."""
+    return stage_length.seconds_per_iter(Config.fromfile(path))
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight images in sizes of their own, and a broken one."""
+    folder = tmp_path_factory.mktemp('images')
+    generator = np.random.default_rng(0)
+    for i in range(8):
+        pixels = generator.integers(0, 256, (20 + i, 40, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f'{i}.png')
+    (folder / 'broken.jpg').write_bytes(b'nothing')
+    return folder
+
+
+def run(tool: ModuleType, monkeypatch: pytest.MonkeyPatch, *args: str) -> None:
+    monkeypatch.setattr(sys, 'argv', ['train_from_folder.py', *args])
+    tool.main(tool.parse_args())
+
+
+def test_one_command_trains_all_stages_and_reports(folder: Path, tmp_path: Path,
+                                                   monkeypatch: pytest.MonkeyPatch,
+                                                   capsys: pytest.CaptureFixture):
+    tool = load_tool('train_from_folder')
+    monkeypatch.setattr(tool, 'run_stage', train_here)
+    monkeypatch.setattr(stage_configs, 'MIN_BATCHES', 3)
+    monkeypatch.setattr(stage_length, 'PROBED_ITERS', 1)
+    monkeypatch.setattr(stage_configs, 'measure_seconds_per_iter', measure_here)
+    args = str(folder), '--out', str(tmp_path / 'out'), '--size', '16', '--time-budget', '0.01'
+    run(tool, monkeypatch, *args)
+    said = capsys.readouterr().out
+    assert '7 images to train with, 1 held out' in said
+    assert 'unreadable, skipped: broken.jpg' in said
+    report = (tmp_path / 'out' / 'report.md').read_text()
+    links = re.findall(r'!\[.*?\]\((.*?)\)', report)
+    assert len(links) == 5
+    assert all((tmp_path / 'out' / link).is_file() for link in links)
+    for words in ('broken.jpg', 'reconstruction/psnr', 'cross_entropy_0.9', 'tools/train.py'):
+        assert words in report
+    for stage in ('vqgan', 'mage', 'addp'):
+        cfg = Config.fromfile(tmp_path / 'out' / 'configs' / f'{stage}.py')
+        assert cfg.train_cfg.max_epochs == 2
+
+    pictures = {Path(link).stem: tmp_path / 'out' / link for link in links}
+    monkeypatch.setattr(tool, 'write_pictures', lambda stages, folder: pictures)  # for speed
+    run(tool, monkeypatch, *args)
+    assert '] trains' not in capsys.readouterr().out
+
+
+def test_another_size_in_the_same_folder_is_refused(folder: Path, tmp_path: Path,
+                                                    monkeypatch: pytest.MonkeyPatch):
+    tool = load_tool('train_from_folder')
+    monkeypatch.setattr(tool, 'run_stage', lambda *args: pytest.exit('trained'))
+    out = tmp_path / 'out'
+    tool.prepare_images(folder, out, 16, lambda line: None)
+    with pytest.raises(ValueError, match='Give another --out'):
+        run(tool, monkeypatch, str(folder), '--out', str(out), '--size', '32')
