@@ -10,7 +10,7 @@ model = dict(
     token_predictor={{_base_.token_predictor}})
 val_evaluator = dict(type='MaskedTokenCrossEntropy')
 
-max_epochs, warmup_epochs = 70, 2
+max_epochs, warmup_epochs = 60, 2
 train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=10)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, end=warmup_epochs, convert_to_iter_based=True),
