@@ -75,6 +75,8 @@ def _metrics_table(run: RunScalars) -> str:
 def _commands(stages: Sequence[Stage]) -> str:
     lines = [stage.command_line for stage in stages]
     return '\n'.join([
-        'Each stage goes on from its last checkpoint; with more `max_epochs` it trains longer. '
-        'Later stages name the checkpoints of the earlier ones.', '', '```bash', *lines,
+        'These train each stage by itself. Its learning rate has come down to zero: another round '
+        'from its weights takes another `--work-dir` and `--cfg-options '
+        'model.init_cfg.type=Pretrained model.init_cfg.checkpoint=FILE`. Later stages name the '
+        'checkpoints of the earlier ones.', '', '```bash', *lines,
         f'tensorboard --logdir {stages[0].work_dir.parent}', '```'])

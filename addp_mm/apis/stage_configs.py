@@ -173,11 +173,11 @@ def _set_data(cfg: Config, images: ImageSet, batch: int, flip: bool) -> None:
     """Replace the data loaders."""
     size = images.image_size
     flips = [dict(type='RandomFlip', prob=0.5)] * flip
+    crop = dict(type='RandomResizedCrop', scale=size, crop_ratio_range=(0.2, 1.0),
+                backend='pillow', interpolation='bicubic')
     train_pipeline = [
         dict(type='SeedTransforms'),
-        dict(type='LoadRobustImage'),
-        dict(type='RandomResizedCrop', scale=size, crop_ratio_range=(0.2, 1.0), backend='pillow',
-             interpolation='bicubic'),
+        dict(type='LoadRobustImage', crop=crop),
         *flips,
         dict(type='PackInputs')
     ]

@@ -13,13 +13,14 @@ train_dataloader = dict(
     batch_size=8,
     dataset=dict(pipeline=[
         dict(type='SeedTransforms'),
-        dict(type='LoadRobustImage'),
         dict(
-            type='RandomResizedCrop',
-            scale=image_size,
-            crop_ratio_range=(0.2, 1.0),
-            backend='pillow',
-            interpolation='bicubic'),
+            type='LoadRobustImage',
+            crop=dict(
+                type='RandomResizedCrop',
+                scale=image_size,
+                crop_ratio_range=(0.2, 1.0),
+                backend='pillow',
+                interpolation='bicubic')),
         dict(type='RandomFlip', prob=0.5),
         dict(type='PackInputs')
     ]))
