@@ -2,8 +2,8 @@
 # of its reference release). Made for 8 GPUs of 80 GB:
 #   tools/dist_train.sh configs/mage/vit-b_1600e.py 8
 _base_ = [
-    '../_base_/datasets/imagenet_256.py', '../_base_/schedules/adamw_bs4096.py',
-    '../_base_/default_runtime.py'
+    '../_base_/datasets/imagenet_256.py', '../_base_/datasets/imagenet_256_val.py',
+    '../_base_/schedules/adamw_bs4096.py', '../_base_/default_runtime.py'
 ]
 
 model = dict(
@@ -29,7 +29,8 @@ auto_scale_lr = dict(base_batch_size=8 * 256, enable=False)
 custom_hooks = [*_base_.custom_hooks, dict(type='EffectiveBatchHook', expected=4096)]
 
 max_epochs, warmup_epochs = 1600, 40
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=20)
+val_evaluator = dict(type='MaskedTokenCrossEntropy')  # held out, for each of five mask ratios
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-6, end=warmup_epochs, convert_to_iter_based=True),
     dict(

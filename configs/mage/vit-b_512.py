@@ -25,6 +25,13 @@ train_dataloader = dict(
         dict(type='RandomFlip', prob=0.5),
         dict(type='PackInputs')
     ]))
+val_dataloader = dict(
+    dataset=dict(pipeline=[
+        dict(type='LoadRobustImage'),
+        dict(type='ResizeEdge', scale=image_size, backend='pillow', interpolation='bicubic'),
+        dict(type='CenterCrop', crop_size=image_size),
+        dict(type='PackInputs')
+    ]))
 optim_wrapper = dict(accumulative_counts=16)
 auto_scale_lr = dict(base_batch_size=8 * 32)
 

@@ -3,7 +3,10 @@
 # 2.28; the losses are those of taming-transformers (arXiv 2012.09841). Made for 8 GPUs:
 #   tools/dist_train.sh configs/vqgan/vqgan_256.py 8
 # Any folder of images will do: set data_root of the data sets of train_ and val_dataloader.
-_base_ = ['../_base_/datasets/imagenet_256.py', '../_base_/default_runtime.py']
+_base_ = [
+    '../_base_/datasets/imagenet_256.py', '../_base_/datasets/imagenet_256_val.py',
+    '../_base_/default_runtime.py'
+]
 
 image_size = 256
 model = dict(
@@ -47,33 +50,15 @@ auto_scale_lr = dict(base_batch_size=256, enable=False)
 
 # MaskGIT config: 1,000,000 steps of 256 images, which is 200 times ImageNet.
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=200, val_interval=1)
-val_cfg, test_cfg = dict(), dict()
+test_cfg = dict()
 
 train_dataloader = dict(batch_size=32)
-val_dataloader = dict(
-    batch_size=32,
-    num_workers=8,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    collate_fn=dict(type='default_collate'),
-    dataset=dict(
-        type='ImageFolder',
-        data_root='data/imagenet',
-        data_prefix='val',
-        indices=5000,  # our choice: a tenth of the 50,000
-        test_mode=True,
-        pipeline=[
-            dict(type='LoadRobustImage'),
-            dict(type='ResizeEdge', scale=image_size, backend='pillow', interpolation='bicubic'),
-            dict(type='CenterCrop', crop_size=image_size),
-            dict(type='PackInputs')
-        ]))
-test_dataloader = val_dataloader
+test_dataloader = _base_.val_dataloader
 val_evaluator = [dict(type='ReconstructionQuality'), dict(type='CodebookUsage')]
 test_evaluator = val_evaluator
 
 custom_hooks = [
-    dict(type='SeedIterationHook'),
+    *_base_.custom_hooks,
     dict(type='EffectiveBatchHook', expected=256),
     dict(type='ReconstructionGridHook'),
     # MaskGIT config: averages of the weights, decay 0.999; a checkpoint's state_dict holds them.
