@@ -38,7 +38,7 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     """Write the data, train what is not trained yet, draw, and say where everything is."""
     started = time.monotonic()
-    MMLogger.get_instance('addp_mm', log_level='WARNING')  # each training has its own log
+    MMLogger.get_instance('addp_mm').setLevel('WARNING')  # each training has its own log
     out = args.work_dir
     data = write_digits(out / 'data')
     options = {f'{part}_dataloader.dataset.data_root': str(data) for part in ('train', 'val')}

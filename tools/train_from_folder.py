@@ -37,7 +37,7 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     """Check the images, train what is not trained yet, and write the report."""
     started = time.monotonic()
-    MMLogger.get_instance('addp_mm', log_level='WARNING')  # each training has its own log
+    MMLogger.get_instance('addp_mm').setLevel('WARNING')  # each training has its own log
     name, batches, sizes = choose_preset(args.preset, args.size)
     preset = PRESETS[name]
     images = prepare_images(args.data, args.out, args.size or preset.image_size, say)

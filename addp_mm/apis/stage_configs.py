@@ -188,7 +188,7 @@ def _set_data(cfg: Config, images: ImageSet, batch: int, flip: bool) -> None:
         dict(type='PackInputs')
     ]
     workers = min(MAX_WORKERS, max(1, (os.cpu_count() or 1) // 2))
-    common = dict(num_workers=workers, persistent_workers=True,
+    common = dict(num_workers=workers, persistent_workers=workers > 0,
                   collate_fn=dict(type='default_collate'))
     train = dict(type='ImageFolder', ann_file=images.train, pipeline=train_pipeline)
     times = math.ceil(MIN_BATCHES * batch / images.num_train)

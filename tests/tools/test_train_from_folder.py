@@ -61,6 +61,8 @@ def test_one_command_trains_all_stages_and_reports(folder: Path, tmp_path: Path,
     tool = load_tool('train_from_folder')
     monkeypatch.setattr(tool, 'run_stage', train_here)
     monkeypatch.setattr(stage_configs, 'MIN_BATCHES', 3)
+    # Workers of a runner in this process take seconds to end.
+    monkeypatch.setattr(stage_configs, 'MAX_WORKERS', 0)
     monkeypatch.setattr(stage_length, 'PROBED_ITERS', 1)
     monkeypatch.setattr(stage_configs, 'measure_seconds_per_iter', measure_here)
     args = str(folder), '--out', str(tmp_path / 'out'), '--size', '16', '--time-budget', '0.01'
