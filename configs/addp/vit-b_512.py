@@ -20,21 +20,8 @@ model = dict(
             checkpoint='checkpoints/mage_base_512.safetensors')))
 
 # 8 GPUs x 32 images x 16 accumulated = 4096, as at 256 pixels.
-train_dataloader = dict(
-    batch_size=32,
-    dataset=dict(pipeline=[
-        dict(type='SeedTransforms'),
-        dict(
-            type='LoadRobustImage',
-            crop=dict(
-                type='RandomResizedCrop',
-                scale=image_size,
-                crop_ratio_range=(0.2, 1.0),
-                backend='pillow',
-                interpolation='bicubic')),
-        dict(type='RandomFlip', prob=0.5),
-        dict(type='PackInputs')
-    ]))
+train_dataloader = dict(batch_size=32)
+_base_.train_dataloader.dataset.pipeline[1].crop.scale = image_size
 optim_wrapper = dict(accumulative_counts=16)
 auto_scale_lr = dict(base_batch_size=8 * 32)
 

@@ -10,28 +10,10 @@ model = dict(
             model=dict(image_size=image_size), checkpoint='checkpoints/vqgan_512.safetensors')))
 
 # 8 GPUs x 32 images x 16 accumulated = 4096, as at 256 pixels; the split is our choice.
-train_dataloader = dict(
-    batch_size=32,
-    dataset=dict(pipeline=[
-        dict(type='SeedTransforms'),
-        dict(
-            type='LoadRobustImage',
-            crop=dict(
-                type='RandomResizedCrop',
-                scale=image_size,
-                crop_ratio_range=(0.2, 1.0),
-                backend='pillow',
-                interpolation='bicubic')),
-        dict(type='RandomFlip', prob=0.5),
-        dict(type='PackInputs')
-    ]))
-val_dataloader = dict(
-    dataset=dict(pipeline=[
-        dict(type='LoadRobustImage'),
-        dict(type='ResizeEdge', scale=image_size, backend='pillow', interpolation='bicubic'),
-        dict(type='CenterCrop', crop_size=image_size),
-        dict(type='PackInputs')
-    ]))
+train_dataloader = dict(batch_size=32)
+_base_.train_dataloader.dataset.pipeline[1].crop.scale = image_size
+_base_.val_dataloader.dataset.pipeline[1].scale = image_size
+_base_.val_dataloader.dataset.pipeline[2].crop_size = image_size
 optim_wrapper = dict(accumulative_counts=16)
 auto_scale_lr = dict(base_batch_size=8 * 32)
 

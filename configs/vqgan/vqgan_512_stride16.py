@@ -9,31 +9,14 @@ model = dict(
     adversarial_loss=dict(start=40000))
 
 # Our choice: 8 GPUs x 8 images x 4 accumulated = 256. An iteration counts before accumulation.
-train_dataloader = dict(
-    batch_size=8,
-    dataset=dict(pipeline=[
-        dict(type='SeedTransforms'),
-        dict(
-            type='LoadRobustImage',
-            crop=dict(
-                type='RandomResizedCrop',
-                scale=image_size,
-                crop_ratio_range=(0.2, 1.0),
-                backend='pillow',
-                interpolation='bicubic')),
-        dict(type='RandomFlip', prob=0.5),
-        dict(type='PackInputs')
-    ]))
+train_dataloader = dict(batch_size=8)
+_base_.train_dataloader.dataset.pipeline[1].crop.scale = image_size
 optim_wrapper = dict(
     tokenizer=dict(accumulative_counts=4), discriminator=dict(accumulative_counts=4))
 auto_scale_lr = dict(base_batch_size=64)  # mmengine leaves accumulation out
 
-val_dataloader = dict(
-    batch_size=8,
-    dataset=dict(pipeline=[
-        dict(type='LoadRobustImage'),
-        dict(type='ResizeEdge', scale=image_size, backend='pillow', interpolation='bicubic'),
-        dict(type='CenterCrop', crop_size=image_size),
-        dict(type='PackInputs')
-    ]))
+val_dataloader = dict(batch_size=8)
+_base_.val_dataloader.dataset.pipeline[1].scale = image_size
+_base_.val_dataloader.dataset.pipeline[2].crop_size = image_size
+_base_.test_dataloader.dataset.pipeline = _base_.val_dataloader.dataset.pipeline
 test_dataloader = val_dataloader

@@ -13,29 +13,12 @@ model = dict(
     perceptual_loss=None,
     discriminator=None)
 
-train_dataloader = dict(
-    batch_size=64,
-    dataset=dict(pipeline=[
-        dict(type='SeedTransforms'),
-        dict(
-            type='LoadRobustImage',
-            crop=dict(
-                type='RandomResizedCrop',
-                scale=image_size,
-                crop_ratio_range=(0.2, 1.0),
-                backend='pillow',
-                interpolation='bicubic')),
-        dict(type='RandomFlip', prob=0.5),
-        dict(type='PackInputs')
-    ]))
-val_dataloader = dict(
-    batch_size=64,
-    dataset=dict(pipeline=[
-        dict(type='LoadRobustImage'),
-        dict(type='ResizeEdge', scale=image_size, backend='pillow', interpolation='bicubic'),
-        dict(type='CenterCrop', crop_size=image_size),
-        dict(type='PackInputs')
-    ]))
+train_dataloader = dict(batch_size=64)
+_base_.train_dataloader.dataset.pipeline[1].crop.scale = image_size
+val_dataloader = dict(batch_size=64)
+_base_.val_dataloader.dataset.pipeline[1].scale = image_size
+_base_.val_dataloader.dataset.pipeline[2].crop_size = image_size
+_base_.test_dataloader.dataset.pipeline = _base_.val_dataloader.dataset.pipeline
 test_dataloader = val_dataloader
 
 optim_wrapper = dict(
