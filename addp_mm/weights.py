@@ -18,6 +18,8 @@ from mmengine.logging import HistoryBuffer
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from .atomic_write import atomic_write
+
 # Where trainers put the state dict: mmengine and MAGE's trainer, ADDP's trainer, DeepSpeed.
 OUTER_KEYS = ('state_dict', 'model', 'module')
 
@@ -51,7 +53,19 @@ def load_weights(path: str | Path, trust: bool = False) -> dict[str, Tensor]:
         ValueError: If it is not a whole weight file, needs ``trust``, or holds other things than
             tensors in its state dict.
     """
-    content = load_checkpoint(path, trust)
+    return state_dict_of(load_checkpoint(path, trust), path)
+
+
+def state_dict_of(content: Any, path: str | Path) -> dict[str, Tensor]:
+    """The tensors in what :func:`load_checkpoint` has read.
+
+    Args:
+        content: What the file holds.
+        path: The file, for messages.
+
+    Raises:
+        ValueError: If there is no state dict, or it holds other things than tensors.
+    """
     if isinstance(content, dict):
         content = next((content[k] for k in OUTER_KEYS if isinstance(content.get(k), dict)),
                        content)
@@ -110,8 +124,7 @@ def save_weights(weights: Mapping[str, Tensor], path: str | Path,
     check_target(path, overwrite)
     tensors, meta = _without_sharing(weights), dict(metadata or {})
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
-    try:
+    with atomic_write(path) as partial:
         if path.suffix == '.safetensors':
             safetensors.torch.save_file(tensors, partial, {'format': 'pt', **meta})
         else:
@@ -119,9 +132,6 @@ def save_weights(weights: Mapping[str, Tensor], path: str | Path,
         with open(partial, 'rb+') as file:
             os.fchmod(file.fileno(), 0o666 & ~_umask())      # safetensors writes for its owner only
             os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def check_target(path: str | Path, overwrite: bool = False) -> None:

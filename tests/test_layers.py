@@ -19,7 +19,8 @@ PARTS = [
 ]
 # Low to high. What stands on one line does not import each other, but meets in the registry.
 LAYERS = [
-    ['registry', 'weights', 'version'],
+    ['registry', 'version', 'atomic_write'],
+    ['weights'],
     ['diffusion', 'models.layers'],
     PARTS,
     ['models.data_preprocessors', 'models.algorithms', 'generation', 'dense'],
@@ -32,8 +33,9 @@ RANK = {unit: rank for rank, units in enumerate(LAYERS) for unit in units}
 # Lower is not enough for these: they work with whatever model a config names.
 ONLY = {
     'converters': {'weights', 'models.layers'},
-    'weights': {'registry', 'version'},
-    **dict.fromkeys(LAYERS[4], {'registry', 'weights', 'version', 'diffusion', 'models.layers'}),
+    'weights': {'registry', 'version', 'atomic_write'},
+    **dict.fromkeys(LAYERS[5], {'registry', 'weights', 'version', 'atomic_write', 'diffusion',
+                                'models.layers'}),
 }
 OUTSIDE = {'tools', 'tests', 'configs'}
 

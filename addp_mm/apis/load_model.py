@@ -2,20 +2,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
-from torch import nn
+from torch import Tensor, nn
 
+from ..engine.hooks import FROZEN_WEIGHTS
 from ..models.layers import FrozenModule
 from ..registry import MODELS
-from ..weights import load_checkpoint, load_weights
+from ..weights import load_checkpoint, state_dict_of
 
 DTYPES = ('float32', 'float64', 'bfloat16', 'float16')
-_META_KEY = 'frozen_weights'        # written by FrozenWeightsHook
 _LISTED = 3
 
 
@@ -41,25 +42,25 @@ def build_model(model: str | Path | Config | BaseModel,
             MMLogger.get_current_instance().warning(
                 'No weights are given: the model has the start values of its config.')
     if weights is not None:
-        load_exactly(model, weights)
-        _compare_frozen_files(model, weights)
+        content = load_checkpoint(weights)
+        load_exactly(model, state_dict_of(content, weights), weights)
+        _compare_frozen_files(model, content, weights)
     return model
 
 
-def load_exactly(model: nn.Module, path: str | Path) -> None:
-    """Load a file whose tensors are those of a model: none missing, none left over.
+def load_exactly(model: nn.Module, weights: dict[str, Tensor], path: str | Path) -> None:
+    """Load tensors that are those of a model: none missing, none left over.
 
     The weights of a token predictor alone fit the model that trained it.
 
     Args:
         model: Gets the weights.
-        path: A checkpoint of the model's training, or a converted file.
+        weights: The tensors of a checkpoint of the model's training, or of a converted file.
+        path: That file, for messages.
 
     Raises:
-        FileNotFoundError: If there is no such file.
         ValueError: If the file does not fit the model.
     """
-    weights = load_weights(path)
     part = getattr(model, 'token_predictor', None)
     if part is not None and not weights.keys() & model.state_dict().keys():
         model = part
@@ -122,15 +123,14 @@ def _few(names: set[str]) -> str:
     return f'{len(names)} tensors' + (f' ({first}...)' if names else '')
 
 
-def _compare_frozen_files(model: nn.Module, weights: str | Path) -> None:
+def _compare_frozen_files(model: nn.Module, content: Any, path: str | Path) -> None:
     """Warn when a checkpoint was trained with another tokenizer file than the config names."""
-    content = load_checkpoint(weights)
     meta = content.get('meta') if isinstance(content, dict) else None
-    saved = (meta or {}).get(_META_KEY, {})
+    saved = (meta or {}).get(FROZEN_WEIGHTS, {})
     name = 'data_preprocessor.tokenizer'
     tokenizer = model.data_preprocessor.tokenizer
     if name in saved and saved[name] != tokenizer.sha256:
         MMLogger.get_current_instance().warning(
-            f'{weights} was trained with another tokenizer file than {tokenizer.checkpoint}, its '
+            f'{path} was trained with another tokenizer file than {tokenizer.checkpoint}, its '
             f'SHA-256 is {saved[name]}. Unless the same weights were only written anew, take that '
             'file: the tokens of another tokenizer mean something else.')

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import zipfile
@@ -12,6 +11,8 @@ from typing import Any
 import mmengine.dist as dist
 import numpy as np
 from PIL import Image
+
+from ..atomic_write import atomic_write, write_whole
 
 SETTINGS = 'settings.json'
 STEPS = 'steps'
@@ -105,32 +106,19 @@ class OutputFolder:
 
     def _pack(self, num_images: int) -> None:
         """One array ``arr_0`` (N, H, W, 3) uint8, as evaluators of generative models read it."""
-        partial = self.archive.with_name(f'.{self.archive.name}.partial')
         first = np.asarray(Image.open(self.image_path(0)))
         header = dict(descr='|u1', fortran_order=False, shape=(num_images, *first.shape))
-        with zipfile.ZipFile(partial, 'w', allowZip64=True) as archive, \
+        with atomic_write(self.archive) as partial, \
+                zipfile.ZipFile(partial, 'w', allowZip64=True) as archive, \
                 archive.open('arr_0.npy', 'w', force_zip64=True) as file:
             np.lib.format.write_array_header_1_0(file, header)
             for index in range(num_images):
                 with Image.open(self.image_path(index)) as image:
                     file.write(np.asarray(image).tobytes())
-        os.replace(partial, self.archive)
         shutil.rmtree(self.folder)
 
 
 def save_image(pixels: np.ndarray, path: Path) -> None:
     """Write (H, W, 3) uint8 RGB as a PNG file, whole or not at all."""
-    partial = _partial(path)
-    Image.fromarray(pixels).save(partial, format='PNG', compress_level=1)
-    os.replace(partial, path)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file, whole or not at all."""
-    partial = _partial(path)
-    partial.write_bytes(content)
-    os.replace(partial, path)
-
-
-def _partial(path: Path) -> Path:
-    return path.with_name(f'.{path.name}.{os.getpid()}.partial')
+    with atomic_write(path) as partial:
+        Image.fromarray(pixels).save(partial, format='PNG', compress_level=1)

@@ -9,12 +9,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from ..atomic_write import write_whole
 from ..evaluation.feature_extractor import MetricFeatures
 from ..evaluation.generation_scores import IS_SEED, IS_SPLITS
 from ..evaluation.image_set import ImageSet
 from ..evaluation.reference_set import read_reference_record
 from ..version import __version__
-from .output_folder import SETTINGS, write_whole
+from .output_folder import SETTINGS
 
 USUAL_COUNT = 50_000            # reference protocol
 _PACKAGES = ('torch', 'torchvision', 'torch-fidelity', 'numpy', 'pillow')

@@ -11,6 +11,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
+from ..atomic_write import write_whole
 from ..registry import MODELS
 from .stage_images import ImageSet
 from .stage_length import batches_per_epoch, measure_seconds_per_iter, set_length
@@ -114,10 +115,8 @@ def stage_config(stage: str, preset: Preset, images: ImageSet, batch: int, out: 
 def write_config(cfg: Config, path: Path) -> None:
     """Write a config without bases, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'_partial_{path.name}')
     try:
-        cfg.dump(partial)
-        os.replace(partial, path)
+        write_whole(path, cfg.pretty_text.encode())
     except OSError as error:
         raise StageError(f'Cannot write {path}: {error.strerror}. Make room, then run the same '
                          'command again.') from error

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from ..atomic_write import atomic_write, write_whole
 from ..datasets.image_folder import EXTENSIONS
 
 MIN_IMAGES = 3
@@ -107,7 +108,7 @@ def prepare_images(source: Path, out: Path, image_size: int,
                       str((out / 'val.txt').absolute()), len(train), len(val), notes)
     for file, part in ((images.train, train), (images.val, val)):
         Path(file).write_text('\n'.join(part) + '\n')
-    _write_whole(summary, json.dumps(asdict(images), indent=2))
+    write_whole(summary, json.dumps(asdict(images), indent=2).encode())
     return images
 
 
@@ -148,9 +149,9 @@ def check_image(path: Path, folder: Path, image_size: int) -> CheckedImage:
             copy = _copy_name(path, folder, image.format)
             if not copy.exists():
                 plain = shrink(to_rgb(image), MAX_CROPS * image_size)
-                partial_copy = copy.with_stem(f'.partial-{copy.stem}')
-                plain.save(partial_copy, quality=95)
-                os.replace(partial_copy, copy)
+                with atomic_write(copy) as partial_copy:
+                    image_format = 'PNG' if copy.suffix == '.png' else 'JPEG'
+                    plain.save(partial_copy, format=image_format, quality=95)
             return CheckedImage(str(path), str(copy.absolute()), findings)
     except Exception as error:  # whatever a decoder raises for broken data
         if isinstance(error, OSError) and error.errno is not None and path.is_file():
@@ -271,12 +272,6 @@ def _unpack(archive: Path, folder: Path) -> Path:
         raise ValueError(f'{archive} is no whole archive: {_first_line(error)}') from error
     marker.write_text(str(archive))
     return folder
-
-
-def _write_whole(path: Path, text: str) -> None:
-    partial_file = path.with_name(f'.{path.name}.partial')
-    partial_file.write_text(text)
-    os.replace(partial_file, path)
 
 
 def _first_line(error: Exception) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from ..engine.hooks import FROZEN_WEIGHTS
 from ..weights import load_checkpoint, sha256_of
 from .stage_log import StageLog, explain_failure
 
@@ -175,7 +176,7 @@ def check_inputs(stage: Stage) -> None:
     """
     if not stage.is_finished:
         return
-    used = load_checkpoint(stage.checkpoint)['meta'].get('frozen_weights', {})
+    used = load_checkpoint(stage.checkpoint)['meta'].get(FROZEN_WEIGHTS, {})
     for module, digest in used.items():
         path = _get(stage.cfg, f'model.{module}.checkpoint')
         if path is not None and Path(path).is_file() and sha256_of(path) != digest:

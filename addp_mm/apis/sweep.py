@@ -13,12 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..atomic_write import write_whole
 from ..evaluation.feature_extractor import MetricFeatures
 from ..evaluation.generation_scores import ReferenceFeatures, score
 from ..generation import to_pixels
 from ..weights import load_weights, save_weights
 from .inferencer import ADDPInferencer
-from .output_folder import SETTINGS, write_whole
+from .output_folder import SETTINGS
 from .progress import progress_bar
 from .quality_record import quality_record, write_record
 

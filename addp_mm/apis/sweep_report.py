@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..atomic_write import write_whole
 from ..visualization.sweep_plot import draw_sweep
-from .output_folder import write_whole
 
 # Of each sweep: the columns before the scores; the axis, what tells lines apart, the scale.
 _COLUMNS = {

@@ -13,6 +13,8 @@ from typing import ClassVar
 import torch
 from mmengine.fileio import LocalBackend, register_backend
 
+from ..atomic_write import partial_path
+
 POINTER = 'last_checkpoint'     # mmengine's name of the file that names the newest checkpoint
 
 
@@ -45,7 +47,7 @@ class AtomicBackend(LocalBackend):
                 still there.
         """
         path = Path(filepath)
-        partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
+        partial = partial_path(path)
         checkpoint, AtomicBackend._streamed = AtomicBackend._streamed, None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

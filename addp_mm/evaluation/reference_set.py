@@ -12,6 +12,7 @@ from typing import Any
 from PIL import Image
 from torchvision.transforms.functional import InterpolationMode, center_crop, resize
 
+from ..atomic_write import atomic_write, write_whole
 from .image_set import ImageSet, open_image_set
 
 RECORD = 'reference.json'
@@ -128,9 +129,7 @@ def _claim(out: Path, record: dict[str, Any]) -> None:
 
 
 def _write_record(out: Path, record: dict[str, Any]) -> None:
-    partial = out / f'.{RECORD}.partial'
-    partial.write_text(json.dumps(record, indent=2) + '\n', encoding='utf-8')
-    partial.replace(out / RECORD)
+    write_whole(out / RECORD, (json.dumps(record, indent=2) + '\n').encode())
 
 
 def _write(path: Path, target: Path, size: int) -> None:
@@ -141,6 +140,5 @@ def _write(path: Path, target: Path, size: int) -> None:
         raise ValueError(f'{path} is unreadable ({error}), and no image of a reference set may be '
                          'left out. Mend it, then run the same command again.') from error
     pixels = center_crop(resize(pixels, size, InterpolationMode.BILINEAR), size)
-    partial = target.with_name(f'.{target.name}.partial')
-    pixels.save(partial, 'PNG')
-    partial.replace(target)
+    with atomic_write(target) as partial:
+        pixels.save(partial, 'PNG')

@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 from ...models.layers import FrozenModule
 from ...registry import HOOKS
 
-KEY = 'frozen_weights'
+FROZEN_WEIGHTS = 'frozen_weights'       # where the hashes stand in a checkpoint's meta
 
 
 @HOOKS.register_module()
@@ -30,7 +30,7 @@ class FrozenWeightsHook(Hook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Note the SHA-256 of each frozen file, by the module's name, in the meta data."""
-        checkpoint['meta'][KEY] = self._present_hashes(runner)
+        checkpoint['meta'][FROZEN_WEIGHTS] = self._present_hashes(runner)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Compare the frozen files with those of the checkpoint that is resumed.
@@ -40,7 +40,7 @@ class FrozenWeightsHook(Hook):
         """
         if not runner._resume:
             return
-        saved = checkpoint.get('meta', {}).get(KEY, {})
+        saved = checkpoint.get('meta', {}).get(FROZEN_WEIGHTS, {})
         for name, present in self._present_hashes(runner).items():
             if name not in saved:
                 runner.logger.warning(f'The checkpoint does not say with which {name} it was '

@@ -110,7 +110,7 @@ class VQGANTraining(BaseModel):
             are the tokenizer's. Beside them, for the log: ``codebook_perplexity``, ``dead_codes``
             and, with a discriminator, ``adaptive_weight``.
         """
-        self._check_size(images)
+        self.tokenizer.check_size(images)
         latents = self.tokenizer.encoder(images)
         codes = self.codebook_training(self.tokenizer.quantize, latents)
         reconstructions = self.tokenizer.decode(straight_through(latents, codes)).float()
@@ -152,13 +152,6 @@ class VQGANTraining(BaseModel):
             return total, log_vars
         log_vars[DISCRIMINATOR_LOSS] = losses[DISCRIMINATOR_LOSS]
         return dict(tokenizer=total, discriminator=losses[DISCRIMINATOR_LOSS]), log_vars
-
-    def _check_size(self, images: Tensor) -> None:
-        stride = self.tokenizer.stride
-        if any(side % stride for side in images.shape[2:]):
-            raise ValueError(f'The tokenizer needs images whose sides are multiples of {stride}, '
-                             f'got {tuple(images.shape[2:])}. Crop them to its image_size, '
-                             f'{self.tokenizer.image_size}.')
 
     def _adversarial_losses(self, images: Tensor, reconstructions: Tensor,
                             losses: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -72,11 +72,16 @@ class VQGAN(BaseModule):
         Raises:
             ValueError: If the stride does not divide the images' height or width.
         """
-        if any(side % self.stride for side in images.shape[2:]):
-            raise ValueError(f'The tokenizer needs images whose sides are multiples of '
-                             f'{self.stride}, got {tuple(images.shape[2:])}.')
+        self.check_size(images)
         token_ids = self.quantize.assign(self.encoder(images))
         return token_ids, self.quantize.lookup(token_ids)
+
+    def check_size(self, images: Tensor) -> None:
+        """Raise ValueError if the stride does not divide height or width of (N, 3, H, W)."""
+        if any(side % self.stride for side in images.shape[2:]):
+            raise ValueError(f'The tokenizer needs images whose sides are multiples of '
+                             f'{self.stride}, got {tuple(images.shape[2:])}. Crop them to its '
+                             f'image_size, {self.image_size}.')
 
     def decode(self, latents: Tensor) -> Tensor:
         """Latents (N, C, h, w), of codes or of mixtures, to images (N, 3, H, W), not clamped."""
