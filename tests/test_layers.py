@@ -22,8 +22,9 @@ LAYERS = [
     ['registry', 'version', 'atomic_write'],
     ['weights'],
     ['diffusion', 'models.layers'],
+    ['converters'],
     PARTS,
-    ['models.data_preprocessors', 'models.algorithms', 'generation', 'dense'],
+    ['models.data_preprocessors', 'models.algorithms', 'models.classifiers', 'generation', 'dense'],
     ['engine', 'evaluation', 'visualization', 'datasets'],
     ['apis'],
     ['models'],  # `models` only re-exports its folders
@@ -34,7 +35,7 @@ RANK = {unit: rank for rank, units in enumerate(LAYERS) for unit in units}
 ONLY = {
     'converters': {'weights', 'models.layers'},
     'weights': {'registry', 'version', 'atomic_write'},
-    **dict.fromkeys(LAYERS[5], {'registry', 'weights', 'version', 'atomic_write', 'diffusion',
+    **dict.fromkeys(LAYERS[6], {'registry', 'weights', 'version', 'atomic_write', 'diffusion',
                                 'models.layers'}),
 }
 OUTSIDE = {'tools', 'tests', 'configs'}

@@ -1,4 +1,4 @@
-"""Released MAGE files -> the ``MAGE`` token predictor."""
+"""Released MAGE files -> the ``MAGE`` token predictor, and its encoder -> a token ``ADDPViT``."""
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -21,6 +21,14 @@ DROPS = (
 
 TABLES = ('pos_embed', 'decoder_pos_embed')
 
+# Rows of the released embedding -> the row of the class token in it (reference release).
+RELEASED_CLASS_IDS = {2025: 1100}
+
+ENCODER_DROPS = (
+    Drop('decoder_*', 'not part of the encoder'),
+    Drop('token_projection.*', 'not part of the encoder'),
+)
+
 
 def convert_mage(weights: Mapping[str, Tensor]) -> Conversion:
     """Convert a released MAGE.
@@ -38,6 +46,36 @@ def convert_mage(weights: Mapping[str, Tensor]) -> Conversion:
                        count_indexes(weights, 'decoder_blocks.')),
     ]
     return apply_table(weights, renames, DROPS)
+
+
+def convert_mage_to_encoder(weights: Mapping[str, Tensor], num_codes: int) -> Conversion:
+    """Take the encoder out of a ``MAGE``, for an ``ADDPViT`` that reads tokens.
+
+    The word of the class token becomes the CLS token; the rows of the mask token and of classes,
+    which no image has, are left out. The encoder computes the same on unmasked tokens.
+
+    Args:
+        weights: Tensors of a ``MAGE``.
+        num_codes: Number K of codes of its tokenizer.
+
+    Raises:
+        ValueError: If tensors are missing or unknown, or the embedding has neither K + 2 rows nor
+            those of the release, so that the row of the class token is not known.
+    """
+    rows = len(weights['token_embed.weight']) if 'token_embed.weight' in weights else 0
+    class_id = num_codes if rows == num_codes + 2 else RELEASED_CLASS_IDS.get(rows)
+    if class_id is None or class_id < num_codes:
+        raise ValueError(
+            f'The token embedding of the MAGE has {rows} rows; for the {num_codes} codes of the '
+            f'tokenizer expected {num_codes + 2}, or {list(RELEASED_CLASS_IDS)} as released. Take '
+            'the tokenizer that the MAGE was trained with.')
+    return apply_table(weights, [
+        Rename('token_embed.weight', 'patch_embed.embedding.weight', lambda t: t[:num_codes]),
+        Rename('token_embed.weight', 'cls_token', lambda t: t[class_id][None, None]),
+        Rename('pos_embed', 'pos_embed'),
+        *expand([Rename('embed_norm.{p}', 'pre_norm.{p}'), Rename('norm.{p}', 'ln1.{p}')]),
+        *(Rename(name, name) for name in weights if name.startswith('layers.')),
+    ], ENCODER_DROPS)
 
 
 def _rows(weights: Mapping[str, Tensor]) -> list[Rename]:

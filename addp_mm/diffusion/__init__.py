@@ -8,11 +8,11 @@ from .mask_schedule import (
                             cosine_ratio,
                             linear_ratio,
 )
-from .noisy_sample import NoisySample
+from .noisy_sample import NoisySample, gather_places
 from .token_mask import nested_masks, num_masked, remask
 
 __all__ = [
     'CONDITIONS', 'MAPPINGS', 'DiffusionProcess', 'FixedMaskRatio', 'MaskRatioDistribution',
-    'NoisySample', 'TruncatedNormalMaskRatio', 'check_mapping', 'cosine_ratio', 'linear_ratio',
-    'map_to_latents', 'nested_masks', 'num_masked', 'remask', 'sample_ids'
+    'NoisySample', 'TruncatedNormalMaskRatio', 'check_mapping', 'cosine_ratio', 'gather_places',
+    'linear_ratio', 'map_to_latents', 'nested_masks', 'num_masked', 'remask', 'sample_ids'
 ]

@@ -79,7 +79,7 @@ class DiffusionProcess:
 
     def predict(self, token_ids: Tensor, mask: Tensor, next_mask: Tensor,
                 token_predictor: nn.Module) -> tuple[Tensor, Tensor]:
-        """Ask the token predictor for the distributions of the masked places.
+        """Ask the token predictor for the distributions of the masked places, both in one batch.
 
         Args:
             token_ids: z_0, (N, h, w).
@@ -90,10 +90,13 @@ class DiffusionProcess:
         Returns:
             The distributions that fill the image, and those to be learned; each (N, K, h, w).
         """
-        target_probs = token_predictor.predict_probs(token_ids, mask)
         if self.condition == 'z_t':
+            target_probs = token_predictor.predict_probs(token_ids, mask)
             return target_probs, target_probs
-        return token_predictor.predict_probs(token_ids, next_mask), target_probs
+        both = token_predictor.predict_probs(token_ids.repeat(2, 1, 1),
+                                             torch.cat((next_mask, mask)))
+        filling, target_probs = both.chunk(2)
+        return filling, target_probs
 
     def synthesize(self, latents: Tensor, mask: Tensor, unreliable_probs: Tensor,
                    tokenizer: nn.Module, generator: torch.Generator | None = None) -> Tensor:

@@ -26,20 +26,62 @@ class NoisySample:
     target_probs: Tensor | None = None
     num_reliable: int | None = None
 
-    def reliable_tokens(self) -> tuple[Tensor, Tensor, Tensor | None]:
+    def reliable_tokens(self, multiple: int = 1) -> tuple[Tensor, Tensor, Tensor | None]:
         """The reliable tokens of each image in row-major order.
 
         Images with fewer reliable tokens than the fullest one are padded at the end.
 
+        Args:
+            multiple: Pad all images further, to a multiple of so many tokens, so that few different
+                lengths occur.
+
         Returns:
             Their ids (N, R), their flat places on the grid (N, R), and the padding (N, R) bool
-            (True = no token), None if there is none.
+            (True = no token), None if there is none and ``multiple`` is 1.
         """
-        mask, ids = self.mask.flatten(1), self.token_ids.flatten(1)
-        count, padding = self.num_reliable, None
-        if count is None:
-            counts = (~mask).sum(dim=1)
-            count = int(counts.max())
-            padding = torch.arange(count, device=mask.device) >= counts[:, None]
-        places = mask.byte().argsort(dim=1, stable=True)[:, :count]
-        return ids.gather(1, places), places, padding
+        mask, counts = self.mask.flatten(1), self.num_reliable
+        if counts is None:
+            counts = (~mask).sum(dim=1, keepdim=True)
+            length = int(counts.max())
+        else:
+            length = counts
+        length = _round_up(length, multiple, mask.shape[1])
+        places = mask.byte().argsort(dim=1, stable=True)[:, :length]
+        padding = None
+        if multiple > 1 or self.num_reliable is None:
+            padding = (torch.arange(length, device=mask.device) >= counts).expand_as(places)
+        return self.token_ids.flatten(1).gather(1, places), places, padding
+
+    def masked_places(self, multiple: int = 1) -> tuple[Tensor, NoisySample]:
+        """The masked places of each image in row-major order, and what is behind them.
+
+        Where their number is not known on the host all places are returned, the masked ones first:
+        to count them the device would have to be waited for.
+
+        Args:
+            multiple: See :meth:`reliable_tokens`; the padding is reliable places.
+
+        Returns:
+            Flat places (N, M), and the sample there: ids and mask (N, M), the mask False at the
+            padding, distributions (N, K, M).
+        """
+        mask = self.mask.flatten(1)
+        length = mask.shape[1]
+        if self.num_reliable is not None:
+            length = _round_up(length - self.num_reliable, multiple, length)
+        places = (~mask).byte().argsort(dim=1, stable=True)[:, :length]
+        probs = self.target_probs
+        if probs is not None:
+            rows = probs.flatten(2).transpose(1, 2)                           # (N, L, K)
+            probs = gather_places(rows, places).transpose(1, 2)
+        return places, NoisySample(
+            self.token_ids.flatten(1).gather(1, places), mask.gather(1, places), probs)
+
+
+def gather_places(rows: Tensor, places: Tensor) -> Tensor:
+    """The rows (N, M, D) of (N, L, D) at flat places (N, M)."""
+    return rows.gather(1, places[..., None].expand(-1, -1, rows.shape[2]))
+
+
+def _round_up(count: int, multiple: int, limit: int) -> int:
+    return min(-(-count // multiple) * multiple, limit)

@@ -101,9 +101,16 @@ def test_filling_is_conditioned_on_the_larger_mask(ids: Tensor, predictor: nn.Mo
     process = DiffusionProcess()
     mask, later, _ = process.masks_at(0.55, ids.shape, CPU)
     unreliable_probs, target_probs = process.predict(ids, mask, later, predictor)
-    assert torch.equal(unreliable_probs, predictor.predict_probs(ids, later))
-    assert torch.equal(target_probs, predictor.predict_probs(ids, mask))
+    torch.testing.assert_close(unreliable_probs, predictor.predict_probs(ids, later))
+    torch.testing.assert_close(target_probs, predictor.predict_probs(ids, mask))
     assert not torch.allclose(unreliable_probs, target_probs)
+
+
+def test_both_passes_are_one_batch(ids: Tensor, predictor: nn.Module):
+    process, sizes = DiffusionProcess(), []
+    predictor.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
+    process.predict(ids, *process.masks_at(0.55, ids.shape, CPU)[:2], predictor)
+    assert sizes == [2 * len(ids)]
 
 
 def test_filling_conditioned_on_z_t_is_the_target(ids: Tensor, predictor: nn.Module):

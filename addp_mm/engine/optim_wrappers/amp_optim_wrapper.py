@@ -13,11 +13,12 @@ from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.runner import autocast
 from torch import nn
 
+from ...models.layers import cpu_has_bfloat16
 from ...registry import OPTIM_WRAPPERS
 
 _AMP_DEVICES = ('cuda', 'npu', 'mlu', 'musa')      # those of mmengine's AmpOptimWrapper
 _DTYPES = ('bfloat16', 'float16', 'float32')
-_CPU_DTYPES = ('float32', 'bfloat16')
+_CPU_DTYPES = ('float32', 'bfloat16', 'auto')
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -38,7 +39,8 @@ class PortableAmpOptimWrapper(AmpOptimWrapper):
         loss_scale: As in ``AmpOptimWrapper``, for float16: 'dynamic', a number, or arguments of
             ``GradScaler`` (the reference release: ``dict(growth_interval=500)``).
         dtype: 'bfloat16', 'float16', or 'float32' for none, on a GPU.
-        cpu_dtype: 'float32' or 'bfloat16', without a GPU.
+        cpu_dtype: 'float32' or 'bfloat16', without a GPU; 'auto' is bfloat16 where the processor
+            has instructions for it, and is then three to four times as fast in products.
         max_skips: Steps in a row that may be left out. float16 needs a few at its start, until the
             scale of the loss fits.
         **kwargs: ``optimizer``, ``accumulative_counts`` and ``clip_grad`` of ``OptimWrapper``.
@@ -58,6 +60,7 @@ class PortableAmpOptimWrapper(AmpOptimWrapper):
         else:
             OptimWrapper.__init__(self, **kwargs)
             self._scale_update_param = None
+            cpu_dtype = _for_this_cpu(cpu_dtype)
             self.cast_dtype = getattr(torch, cpu_dtype)
             print_log(f'There is no GPU: training in {cpu_dtype}, not in mixed precision with '
                       f'{dtype}.', logger='current')
@@ -127,6 +130,12 @@ class PortableAmpOptimWrapper(AmpOptimWrapper):
                 '(optim_wrapper.dtype=bfloat16, or float32), or with stronger clipping '
                 '(optim_wrapper.clip_grad.max_norm).')
         return False
+
+
+def _for_this_cpu(dtype: str) -> str:
+    if dtype != 'auto':
+        return dtype
+    return 'bfloat16' if cpu_has_bfloat16() else 'float32'
 
 
 def _checked(name: str, dtype: str | torch.dtype, allowed: tuple[str, ...]) -> str:

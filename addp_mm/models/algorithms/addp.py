@@ -4,6 +4,7 @@ Shapes: N images of H x W pixels, V rows of the vocabulary, (h, w) token grid.
 """
 from __future__ import annotations
 
+from mmcv.cnn.bricks import DropPath
 from mmpretrain.models.backbones import VisionTransformer
 from mmpretrain.models.selfsup.base import BaseSelfSupervisor
 from torch import Tensor
@@ -28,6 +29,9 @@ class ADDP(BaseSelfSupervisor):
         neck: Config of the token decoder.
         head: Config of the token head.
         val_ratios: Mask ratios at which held-out images are scored.
+        compile_cfg: Arguments of ``torch.compile`` for the encoder, the layers of the token decoder
+            and the projection on tokens; None compiles nothing. Name a ``bucket`` in the neck with
+            it. What differs in length from step to step is put together outside of these parts.
         init_cfg: Config of the start values, for example pre-trained weights.
 
     Raises:
@@ -36,7 +40,7 @@ class ADDP(BaseSelfSupervisor):
 
     def __init__(self, data_preprocessor: dict, backbone: dict, neck: dict,
                  head: dict | None = None, val_ratios: tuple[float, ...] = VAL_RATIOS,
-                 init_cfg: dict | None = None) -> None:
+                 compile_cfg: dict | None = None, init_cfg: dict | None = None) -> None:
         preprocessor = MODELS.build(data_preprocessor)
         if _is_vit(backbone['type']):
             backbone = {'img_size': preprocessor.image_size, **backbone}
@@ -54,6 +58,8 @@ class ADDP(BaseSelfSupervisor):
             init_cfg=init_cfg)
         self.val_ratios = tuple(val_ratios)
         self._check_parts()
+        if compile_cfg is not None:
+            self._compile(compile_cfg)
 
     def init_weights(self) -> None:
         """Set the start values and read the frozen parts' weights."""
@@ -70,16 +76,22 @@ class ADDP(BaseSelfSupervisor):
         Returns:
             ``loss_token``: a scalar, in nats per masked token.
         """
-        token_logits = self.predict_tokens(inputs, data_samples)
-        return dict(loss_token=self.head.loss(token_logits, data_samples))
+        features = self.decode(inputs, data_samples)
+        embedding = self.neck.token_embed.weight
+        return dict(loss_token=self.head.loss(features, embedding, data_samples))
 
     def predict_tokens(self, noisy_images: Tensor, noisy_sample: NoisySample) -> Tensor:
         """Pixel-to-token: logits (N, V, h, w) from noisy images (N, 3, H, W), normalised."""
+        features = self.decode(noisy_images, noisy_sample)
+        return self.head(features, self.neck.token_embed.weight)
+
+    def decode(self, noisy_images: Tensor, noisy_sample: NoisySample) -> Tensor:
+        """Features of the tokens (N, L, D) from noisy images (N, 3, H, W), normalised."""
         if getattr(self.backbone, 'takes_tokens', False):
             features = self.backbone(noisy_images, noisy_sample)[-1]
         else:
             features = self.backbone(noisy_images)[-1]
-        return self.head(self.neck(features, noisy_sample), self.neck.token_embed.weight)
+        return self.neck(features, noisy_sample)
 
     def val_step(self, data: dict) -> list[dict]:
         """Score held-out images: cross-entropy of their tokens at each of ``val_ratios``.
@@ -105,6 +117,13 @@ class ADDP(BaseSelfSupervisor):
         noisy_images, sample = self.data_preprocessor.diffuse(images, ratio, generator)
         logits = self.predict_tokens(noisy_images, sample)
         return score_masked_tokens(logits[:, :self.neck.num_codes], sample, ratio)
+
+    def _compile(self, options: dict) -> None:
+        for module in self.backbone.modules():
+            if isinstance(module, DropPath):        # a number of NumPy would split the graph
+                module.drop_prob = float(module.drop_prob)
+        for part in (self.backbone, self.neck.layers, self.head.token_projection):
+            part.compile(**options)
 
     def _check_parts(self) -> None:
         preprocessor = self.data_preprocessor

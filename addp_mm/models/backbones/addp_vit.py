@@ -1,22 +1,28 @@
-"""The ViT encoder that reads noisy images.
+"""The ViT encoder that reads noisy images, and for recognition clean ones or their tokens.
 
 Shapes: N images, (h, w) patch grid, L = h * w, D embedding dims, R reliable tokens.
 """
 from __future__ import annotations
 
 import torch
-from mmengine.model import PretrainedInit
 from mmpretrain.models.backbones import VisionTransformer
 from mmpretrain.models.utils import resize_pos_embed
 from torch import Tensor, nn
 
 from ...diffusion import NoisySample
 from ...registry import MODELS
-from ..layers import init_table, init_transformer_weights, resize_tables_on_load
+from ..layers import (
+    FrozenModule,
+    TokenPatchEmbed,
+    init_table,
+    init_transformer_weights,
+    resize_tables_on_load,
+)
+from .encoder_weights import PretrainedEncoder
 
 
 @MODELS.register_module()
-class ADDPViT(VisionTransformer):
+class ADDPViT(PretrainedEncoder, VisionTransformer):
     """mmpretrain's ``VisionTransformer`` with ADDP's normalisation after the position table.
 
     Its parameters are the parent's, so that a checkpoint loads in the parent for fine-tuning,
@@ -25,24 +31,49 @@ class ADDPViT(VisionTransformer):
     dropout also acts in attention, the position table is learned from N(0, 0.02), and the patch
     embedding has a bias. The CLS token is never read by the decoder, hence untrained: pool patches.
 
+    With ``tokenizer`` it reads the VQ tokens of the images instead (paper Tab. 1, and the MAGE rows
+    of Tab. 2 and 7): with ``pre_norm`` it is the encoder of a MAGE, whose weights it takes. Dense
+    tasks drop the CLS token, which stands for no place: ``with_cls_token=False``.
+
+    ``init_cfg=dict(type='Pretrained', checkpoint=...)`` takes every file that has such an encoder,
+    see :func:`load_encoder`.
+
     Args:
         drop_rate: Dropout after ``pre_norm`` and in every layer (paper Tab. 14: 0.1).
-        pre_norm: Whether ``pre_norm`` exists; it does in pre-training and generation only.
+        pre_norm: Whether ``pre_norm`` exists; the reference release fine-tunes without it.
         out_type: What comes out, see the parent; the token decoder takes 'featmap'.
         token_vocab: Number of rows of an embedding of the reliable tokens, read beside the pixels
             (paper Tab. 5, "encoder & decoder"); None reads pixels only, as the paper's default.
-        **kwargs: The parent's arguments: ``arch``, ``img_size``, ``patch_size``, ...
+        tokenizer: Arguments of a :class:`FrozenModule`; it is read when the start values are
+            drawn, at the latest with the first images. None reads pixels.
+        patch_cfg: Further arguments of the patch embedding: of mmcv's ``PatchEmbed``, or with
+            ``tokenizer`` of :class:`TokenPatchEmbed`: ``mean`` and ``std``.
+        **kwargs: The parent's arguments: ``arch``, ``img_size``, ``patch_size``, ... The patches
+            of a ``tokenizer`` are as large as its stride.
+
+    Raises:
+        ValueError: If ``patch_size`` is another, or ``token_vocab`` stands beside ``tokenizer``.
     """
 
     def __init__(self, drop_rate: float = 0.1, pre_norm: bool = True, out_type: str = 'featmap',
-                 token_vocab: int | None = None, **kwargs) -> None:
+                 token_vocab: int | None = None, tokenizer: dict | None = None,
+                 patch_cfg: dict | None = None, **kwargs) -> None:
+        frozen = None
+        if tokenizer is not None:
+            frozen = FrozenModule(**tokenizer)
+            kwargs['patch_size'] = _patch_size(frozen, kwargs.get('patch_size'), token_vocab)
         super().__init__(
             drop_rate=drop_rate,
             pre_norm=pre_norm,
             out_type=out_type,
-            patch_cfg=dict(bias=True),
+            patch_cfg=dict(bias=True) | (patch_cfg or {} if frozen is None else {}),
             layer_cfgs=dict(attn_drop_rate=drop_rate),
             **kwargs)
+        if frozen is not None:
+            self.patch_embed = TokenPatchEmbed(frozen, self.embed_dims, self.img_size,
+                                               **(patch_cfg or {}))
+            if self.frozen_stages > 0:
+                self._freeze_stages()
         self.takes_tokens = token_vocab is not None
         if token_vocab is not None:
             self.token_embed = nn.Embedding(token_vocab, self.embed_dims)
@@ -50,23 +81,39 @@ class ADDPViT(VisionTransformer):
             self.token_pos_embed = nn.Parameter(torch.zeros(1, num_places, self.embed_dims))
             resize_tables_on_load(self, ('token_pos_embed', ), self.patch_resolution)
 
-    def init_weights(self) -> None:
-        """Start values of the reference release, unless pre-trained weights are named."""
-        # Not the parent's own, which re-draws the position table after weights named in a list.
-        super(VisionTransformer, self).init_weights()
-        init_cfgs = self.init_cfg if isinstance(self.init_cfg, list) else [self.init_cfg]
-        if any(cfg['type'] in ('Pretrained', PretrainedInit) for cfg in init_cfgs if cfg):
-            return
+    def init_start_values(self) -> None:
+        """Start values of the reference release."""
         init_transformer_weights(self)
-        projection = self.patch_embed.projection
-        nn.init.xavier_uniform_(projection.weight.view(projection.weight.shape[0], -1))
-        nn.init.zeros_(projection.bias)
         tables = [self.pos_embed, self.cls_token]
+        if isinstance(self.patch_embed, TokenPatchEmbed):
+            tables.append(self.patch_embed.embedding.weight)
+        else:
+            projection = self.patch_embed.projection
+            nn.init.xavier_uniform_(projection.weight.view(projection.weight.shape[0], -1))
+            nn.init.zeros_(projection.bias)
         if self.takes_tokens:
             tables += [self.token_embed.weight, self.token_pos_embed]
         for table in tables:
             if table is not None:
                 init_table(table)
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Depth of a parameter for layer-wise decay of the learning rate.
+
+        What stands before the first layer has depth 0; the parent gives ``pre_norm`` that of the
+        head.
+
+        Args:
+            param_name: Name of the parameter.
+            prefix: Where the encoder stands in the model, for example 'backbone.'.
+
+        Returns:
+            The depth and the number of depths: the stem, the layers, the rest.
+        """
+        before = tuple(prefix + name for name in ('pre_norm.', 'token_embed.', 'token_pos_embed'))
+        if param_name.startswith(before):
+            return 0, self.num_layers + 2
+        return super().get_layer_depth(param_name, prefix)
 
     def forward(self, images: Tensor, noisy_sample: NoisySample | None = None) -> tuple[Tensor]:
         """Encode images.
@@ -93,12 +140,16 @@ class ADDPViT(VisionTransformer):
                     num_outputs: int) -> tuple[Tensor]:
         outs = []
         for i, layer in enumerate(self.layers):
-            tokens = layer(tokens)
+            tokens = self._run_layer(layer, tokens, grid_size)
             if i == len(self.layers) - 1 and self.final_norm:
                 tokens = self.ln1(tokens)
             if i in self.out_indices:
                 outs.append(self._format_output(tokens[:, :num_outputs], grid_size))
         return tuple(outs)
+
+    def _run_layer(self, layer: nn.Module, tokens: Tensor, grid_size: tuple[int, int]) -> Tensor:
+        """Apply one layer; the backbones of dense prediction read the place on the grid too."""
+        return layer(tokens)
 
     def _embed_reliable(self, noisy_sample: NoisySample) -> Tensor:
         grid_size = tuple(noisy_sample.mask.shape[1:])
@@ -111,3 +162,15 @@ class ADDPViT(VisionTransformer):
             raise ValueError('An encoder that reads tokens needs the same mask ratio for every '
                              'image of a batch: set per_image=False.')
         return self.token_embed(ids) + self.token_pos_embed[0, 1 + places]      # (N, R, D)
+
+
+def _patch_size(tokenizer: FrozenModule, patch_size: int | None, token_vocab: int | None) -> int:
+    """The tokenizer's stride, if nothing else was asked for."""
+    stride = tokenizer.description.stride
+    if patch_size not in (None, stride):
+        raise ValueError(f'The patches of a tokenizer are as large as its stride, {stride}, got '
+                         f'{patch_size=}: leave it out.')
+    if token_vocab is not None:
+        raise ValueError('token_vocab reads tokens beside pixels, with `tokenizer` there are none: '
+                         'leave one of them out.')
+    return stride

@@ -36,23 +36,29 @@ class TokenDecoder(BaseModule):
         drop_rate: Dropout of the layers (paper Tab. 14: 0.1).
         token_input: Append the reliable tokens (paper Tab. 5: "decoder only" is True, "none" is
             False).
+        bucket: Pad the appended tokens to a multiple of so many, which no token reads; the head
+            scores a multiple of so many places. Then few shapes occur, for ``torch.compile``.
 
     Raises:
-        ValueError: If ``vocab_size`` is smaller than ``num_codes``.
+        ValueError: If ``vocab_size`` is smaller than ``num_codes``, or ``bucket`` than 1.
     """
 
     def __init__(self, in_channels: int, grid_size: tuple[int, int], num_codes: int,
                  vocab_size: int | None = None, embed_dims: int = 768, depth: int = 8,
-                 num_heads: int = 16, drop_rate: float = 0.1, token_input: bool = True) -> None:
+                 num_heads: int = 16, drop_rate: float = 0.1, token_input: bool = True,
+                 bucket: int = 1) -> None:
         super().__init__()
         vocab_size = vocab_size or num_codes
         if vocab_size < num_codes:
             raise ValueError(f'vocab_size must be at least {num_codes=}, got {vocab_size}.')
+        if bucket < 1:
+            raise ValueError(f'bucket must be at least 1 (no padding), got {bucket}.')
         self.in_channels = in_channels
         self.grid_size = tuple(grid_size)
         self.num_codes = num_codes
         self.head_sizes = dict(in_dims=embed_dims, vocab_size=vocab_size, grid_size=self.grid_size,
-                               detach=token_input)
+                               detach=token_input, bucket=bucket)
+        self.bucket = bucket
         self.token_input = token_input
         self.decoder_embed = nn.Linear(in_channels, embed_dims)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, embed_dims))
@@ -97,7 +103,7 @@ class TokenDecoder(BaseModule):
         self._check(features, noisy_sample)
         tokens, padding = self._embed_grid(features, noisy_sample.mask), None
         if self.token_input:
-            ids, places, padding = noisy_sample.reliable_tokens()
+            ids, places, padding = noisy_sample.reliable_tokens(self.bucket)
             reliable = self.token_embed(ids) + self.token_pos_embed[0, 1 + places]
             tokens = torch.cat((tokens, reliable), dim=1)
         if padding is not None:

@@ -11,6 +11,7 @@ from torch import nn
 
 from ...registry import MODELS
 from ...weights import load_weights, match_prefix, sha256_of
+from .cpu_precision import cpu_has_bfloat16
 
 _DTYPES = {'float32': torch.float32, 'float16': torch.float16, 'bfloat16': torch.bfloat16}
 
@@ -21,6 +22,7 @@ class _Holder:
     def __init__(self, model: nn.Module) -> None:
         self.model = model
         self.is_loaded = False
+        self.weights_dtype = torch.float32      # of convolutions and linear layers
 
 
 class FrozenModule(nn.Module):
@@ -35,23 +37,31 @@ class FrozenModule(nn.Module):
         model: Config of the model, for example ``dict(type='VQGAN')``.
         checkpoint: File of its weights (.safetensors, or a torch file of tensors). The names may
             stand under one prefix, as in the checkpoint of the training that made it.
-        dtype: 'float32', or 'float16' or 'bfloat16' to run under autocast. On the CPU bfloat16
-            stands in for float16, which has no fast kernels there.
+        dtype: 'float32', or 'float16' or 'bfloat16' to run under autocast. The weights that
+            autocast would cast in every call are kept in that dtype. On a CPU bfloat16 stands in
+            for float16, which has no fast kernels there, or float32 if it has none for bfloat16.
         dropout: Keep dropout active while the owner trains. The reference release trains with an
             active dropout in its token predictor; the paper describes a deterministic one.
+        channels_last: Keep the weights of convolutions, and with them all feature maps, in the
+            order that convolutions are fastest in: the same values up to rounding.
+        compile_cfg: Arguments of ``torch.compile`` for the model, or for its parts where it has no
+            ``forward`` of its own; None compiles nothing.
 
     Raises:
         ValueError: If ``dtype`` is unknown.
     """
 
     def __init__(self, model: dict, checkpoint: str | None = None, dtype: str = 'float32',
-                 dropout: bool = False) -> None:
+                 dropout: bool = False, channels_last: bool = False,
+                 compile_cfg: dict | None = None) -> None:
         super().__init__()
         if dtype not in _DTYPES:
             raise ValueError(f'dtype must be one of {sorted(_DTYPES)}, got {dtype!r}.')
         self.checkpoint = checkpoint
         self.dtype = _DTYPES[dtype]
         self.dropout = dropout
+        self.channels_last = channels_last
+        self.compile_cfg = compile_cfg
         self.device = torch.device('cpu')
         with torch.device('meta'):
             self._holder = _Holder(MODELS.build(model))
@@ -69,12 +79,18 @@ class FrozenModule(nn.Module):
     def load(self) -> None:
         """Read the weights from :attr:`checkpoint`, once.
 
+        They are read again only if they are kept in a half precision that is no longer wanted.
+
         Raises:
             ValueError: If no file is named, or it does not fit the model.
             FileNotFoundError: If the file does not exist.
         """
-        if self._holder.is_loaded:
-            return
+        holder = self._holder
+        if not holder.is_loaded or holder.weights_dtype not in (torch.float32,
+                                                                self._running_dtype()):
+            self._read()
+
+    def _read(self) -> None:
         model, path = self.description, self._existing_checkpoint()
         try:
             weights = match_prefix(load_weights(path), list(model.state_dict()))
@@ -83,7 +99,11 @@ class FrozenModule(nn.Module):
             raise ValueError(
                 f'{path} does not fit the {type(model).__name__} of the config: {error}') from error
         model.requires_grad_(False).eval().to(self.device)
-        self._holder.is_loaded = True
+        if self.channels_last:
+            model.to(memory_format=torch.channels_last)
+        if self.compile_cfg is not None and not self._holder.is_loaded:
+            _compile(model, self.compile_cfg)
+        self._holder.is_loaded, self._holder.weights_dtype = True, torch.float32
         MMLogger.get_current_instance().info(
             f'Frozen {type(model).__name__}: {_num_parameters(model) / 1e6:.1f} M parameters '
             f'from {path}')
@@ -92,16 +112,21 @@ class FrozenModule(nn.Module):
     def running(self) -> Iterator[nn.Module]:
         """The loaded model, without gradients and in the wanted dtype, inside a ``with``."""
         self.load()
+        dtype = self._running_dtype()
+        if self._holder.weights_dtype != dtype:     # now: weights that nobody uses stay in the file
+            _cast_products(self.description, dtype)
+            self._holder.weights_dtype = dtype
         model = self.description.train(self.dropout and self.training)
-        dtype = torch.bfloat16 if self._needs_bfloat16() else self.dtype
         autocast = torch.autocast(
             self.device.type, dtype=dtype, enabled=dtype != torch.float32)
         with torch.no_grad(), autocast:
             yield model
 
-    def _needs_bfloat16(self) -> bool:
+    def _running_dtype(self) -> torch.dtype:
         """A CPU's float16 convolutions took 100 times as long as its bfloat16 ones."""
-        return self.dtype == torch.float16 and self.device.type == 'cpu'
+        if self.dtype == torch.float16 and self.device.type == 'cpu':
+            return torch.bfloat16 if cpu_has_bfloat16() else torch.float32
+        return self.dtype
 
     def _existing_checkpoint(self) -> Path:
         name = type(self.description).__name__
@@ -133,6 +158,21 @@ class FrozenModule(nn.Module):
     def extra_repr(self) -> str:
         """One line for ``print(model)``."""
         return f'{type(self.description).__name__}, checkpoint={self.checkpoint}, {self.dtype}'
+
+
+def _cast_products(model: nn.Module, dtype: torch.dtype) -> None:
+    """Cast what autocast would; norms, tables and codes stay in float32."""
+    for part in model.modules():
+        if isinstance(part, (nn.Conv2d, nn.Linear)):
+            part.to(dtype)
+
+
+def _compile(model: nn.Module, options: dict) -> None:
+    if type(model).forward is not nn.Module.forward:
+        model.compile(**options)
+        return
+    for part in model.children():
+        _compile(part, options)
 
 
 def _as_float32(tensor: torch.Tensor) -> torch.Tensor:

@@ -7,20 +7,22 @@ from mmpretrain.models.utils import resize_pos_embed
 from torch import Tensor, nn
 
 
-def resize_position_table(table: Tensor, grid_size: tuple[int, int]) -> Tensor:
-    """Resize a table with one extra (CLS) row to another grid, bicubic.
+def resize_position_table(table: Tensor, grid_size: tuple[int, int],
+                          num_extra_tokens: int = 1) -> Tensor:
+    """Resize a table to another grid, bicubic; a table of as many places is left as it is.
 
     Args:
-        table: (1, 1 + s * s, D), the rows of a square grid.
+        table: (1, E + s * s, D), the rows of a square grid after the extra ones.
         grid_size: The wanted grid (h, w).
+        num_extra_tokens: Number E of extra rows, which are kept: 1 for CLS, or 0.
 
     Returns:
-        (1, 1 + h * w, D).
+        (1, E + h * w, D).
 
     Raises:
         ValueError: If the table is not that of a square grid.
     """
-    num_places = table.shape[1] - 1
+    num_places = table.shape[1] - num_extra_tokens
     if num_places == grid_size[0] * grid_size[1]:
         return table
     side = math.isqrt(num_places)
@@ -28,7 +30,7 @@ def resize_position_table(table: Tensor, grid_size: tuple[int, int]) -> Tensor:
         raise ValueError(
             f'Can resize position tables of square grids only. Got {num_places} places, wanted '
             f'{grid_size[0]} x {grid_size[1]}. Train and load with the same grid.')
-    return resize_pos_embed(table, (side, side), grid_size, 'bicubic', num_extra_tokens=1)
+    return resize_pos_embed(table, (side, side), grid_size, 'bicubic', num_extra_tokens)
 
 
 def resize_tables_on_load(module: nn.Module, names: tuple[str, ...],

@@ -32,10 +32,12 @@ class TokenProjection(nn.Module):
 
         Args:
             features: (..., in_dims).
-            embedding: (V, embed_dims).
+            embedding: (V', embed_dims), the first V' <= V rows; no logits for other rows are
+                computed.
 
         Returns:
-            Logits (..., V).
+            Logits (..., V').
         """
         hidden = self.ln(F.gelu(self.fc(features)))
-        return F.linear(hidden, embedding.detach() if self.detach else embedding, self.bias)
+        embedding = embedding.detach() if self.detach else embedding
+        return F.linear(hidden, embedding, self.bias[:len(embedding)])

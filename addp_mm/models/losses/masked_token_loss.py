@@ -38,8 +38,8 @@ class MaskedTokenLoss(nn.Module):
         """Compute the loss.
 
         Args:
-            token_logits: (N, V, h, w).
-            noisy_sample: Ids, mask and target distribution (N, K, h, w).
+            token_logits: (N, V, h, w), or (N, V, M) for M places of each image.
+            noisy_sample: Ids, mask and target distribution (N, K, h, w), or (N, K, M).
 
         Returns:
             A scalar, in nats per masked token.
@@ -47,8 +47,9 @@ class MaskedTokenLoss(nn.Module):
         Raises:
             ValueError: If the target is a distribution and the sample has none.
         """
-        log_probs = token_logits.float().log_softmax(dim=1)
-        smooth = -log_probs.mean(dim=1)                                       # (N, h, w)
+        # The vocabulary last, as the projection leaves it in memory.
+        log_probs = token_logits.movedim(1, -1).float().log_softmax(dim=-1)
+        smooth = -log_probs.mean(dim=-1)                                      # (N, h, w)
         mask = noisy_sample.mask
         total = log_probs.new_zeros(())
         for nll in self._negative_log_likelihoods(log_probs, noisy_sample):
@@ -62,8 +63,8 @@ class MaskedTokenLoss(nn.Module):
             if sample.target_probs is None:
                 raise ValueError(f'target={self.target!r} needs the distribution of a token '
                                  "predictor, which this model does not have: set target='hard'.")
-            num_codes = sample.target_probs.shape[1]
-            terms.append(-(sample.target_probs * log_probs[:, :num_codes]).sum(dim=1))
+            target = sample.target_probs.movedim(1, -1)
+            terms.append(-(target * log_probs[..., :target.shape[-1]]).sum(dim=-1))
         if self.target in ('hard', 'both'):
-            terms.append(-log_probs.gather(1, sample.token_ids[:, None]).squeeze(1))
+            terms.append(-log_probs.gather(-1, sample.token_ids[..., None]).squeeze(-1))
         return terms

@@ -103,12 +103,13 @@ class MAGE(BaseModule):
         self._check(token_ids, mask)
         encoded = self.norm(self.layers(self._embed(token_ids, mask, kept)))
         decoded = self._decode(self.decoder_embed(encoded), mask.flatten(1), kept)
-        logits = self.token_projection(decoded[:, 1:], self.token_embed.weight)
-        return logits[..., :self.num_codes].transpose(1, 2).unflatten(2, self.grid_size)
+        logits = self.token_projection(decoded[:, 1:], self.token_embed.weight[:self.num_codes])
+        return logits.transpose(1, 2).unflatten(2, self.grid_size)
 
     def predict_probs(self, token_ids: Tensor, mask: Tensor) -> Tensor:
         """q(. | z) over the codes of every place, (N, K, h, w) float32; see :meth:`forward`."""
-        return self(token_ids, mask).float().softmax(dim=1)
+        logits = self(token_ids, mask).movedim(1, -1)         # the codes last, as in memory
+        return logits.float().softmax(dim=-1).movedim(-1, 1)
 
     def _embed(self, token_ids: Tensor, mask: Tensor, kept: Tensor | None) -> Tensor:
         ids = token_ids.masked_fill(mask, self.mask_id).flatten(1)

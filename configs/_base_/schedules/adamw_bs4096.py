@@ -3,11 +3,13 @@
 optim_wrapper = dict(
     type='PortableAmpOptimWrapper',
     dtype='bfloat16',  # our choice; reference: float16 with loss_scale=dict(growth_interval=500)
+    cpu_dtype='auto',  # our choice, without a GPU: bfloat16 where the processor has it
     optimizer=dict(
         type='AdamW',
         lr=1e-4 * 4096 / 256,  # reference release: base rate 1e-4 per 256 images -> 1.6e-3
         betas=(0.9, 0.95),
-        weight_decay=0.05),
+        weight_decay=0.05,
+        fused=True),  # our choice: one pass over the weights
     constructor='GroupedOptimWrapperConstructor',
     # Reference release: no decay for 1-D parameters; tokens and position tables do decay.
     paramwise_cfg=dict(flat_decay_mult=0.),

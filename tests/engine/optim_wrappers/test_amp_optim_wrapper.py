@@ -9,6 +9,7 @@ from torch import nn
 from torch.optim import AdamW
 
 from addp_mm.engine.optim_wrappers import PortableAmpOptimWrapper
+from addp_mm.models.layers import cpu_has_bfloat16
 from addp_mm.registry import OPTIM_WRAPPERS
 
 NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason='needs a machine without a GPU')
@@ -57,6 +58,12 @@ def test_without_gpu_the_log_says_so(caplog):
 @NO_GPU
 def test_bfloat16_on_a_cpu_is_an_option():
     assert train(*make(cpu_dtype='bfloat16'), [1.]) == [torch.bfloat16]
+
+
+@NO_GPU
+def test_the_processor_decides():
+    wanted = torch.bfloat16 if cpu_has_bfloat16() else torch.float32
+    assert train(*make(cpu_dtype='auto'), [1.]) == [wanted]
 
 
 def test_gradients_are_accumulated():

@@ -7,9 +7,11 @@ from pathlib import Path
 import torch
 from mmengine.model import MMDistributedDataParallel
 from torch import Tensor, distributed
+from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 from torch.multiprocessing import start_processes
 
 from addp_mm.diffusion import NoisySample
+from addp_mm.engine.optim_wrappers import PortableAmpOptimWrapper
 from addp_mm.models.algorithms import ADDP
 from tiny import build_model, tiny_addp_cfg, tiny_batch
 
@@ -35,6 +37,44 @@ def _run_process(rank: int, folder: str, model: ADDP, images: Tensor,
     gradients = _gradients(model, network, *_half(images, sample, rank))
     torch.save(gradients, f'{folder}/gradients_{rank}.pth')
     distributed.destroy_process_group()
+
+
+def _accumulate(rank: int, folder: str, model: ADDP, batches: list[list[dict]]) -> None:
+    os.environ['LOCAL_RANK'] = str(rank)
+    distributed.init_process_group('gloo', f'file://{folder}/steps', rank=rank, world_size=2)
+    network = MMDistributedDataParallel(model, device_ids=None, broadcast_buffers=False)
+    reductions = []
+
+    def hook(state, bucket):        # annotations as texts are refused
+        reductions.append(bucket.buffer().numel())
+        return allreduce_hook(state, bucket)
+
+    network.register_comm_hook(None, hook)
+    wrapper = PortableAmpOptimWrapper(
+        optimizer=torch.optim.SGD(network.parameters(), lr=0.1), accumulative_counts=3,
+        clip_grad=dict(max_norm=100.))
+    wrapper.initialize_count_status(network, 0, 6)
+    sizes = []
+    for batch in batches[rank]:
+        network.train_step(batch, wrapper)
+        sizes.append(sum(reductions))
+        reductions.clear()
+    torch.save(dict(sizes=sizes, weights=model.state_dict()), f'{folder}/rank_{rank}.pth')
+    distributed.destroy_process_group()
+
+
+def test_accumulated_gradients_travel_once(tmp_path: Path) -> None:
+    model = build_model(tiny_addp_cfg(tmp_path))
+    start = {name: value.clone() for name, value in model.state_dict().items()}
+    batches = [[tiny_batch(2) for _ in range(6)] for _ in range(2)]
+    start_processes(_accumulate, (str(tmp_path), model, batches), nprocs=2, start_method='fork')
+    ranks = [torch.load(tmp_path / f'rank_{rank}.pth') for rank in range(2)]
+    num_values = sum(parameter.numel() for parameter in model.parameters())
+    for rank in ranks:
+        assert rank['sizes'] == [0, 0, num_values] * 2
+        assert any(not torch.equal(value, start[name]) for name, value in rank['weights'].items())
+    assert all(torch.equal(value, ranks[1]['weights'][name])
+               for name, value in ranks[0]['weights'].items())
 
 
 def test_two_processes_have_the_gradients_of_one(tmp_path: Path) -> None:

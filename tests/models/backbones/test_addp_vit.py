@@ -4,6 +4,7 @@ import copy
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from mmengine.model import PretrainedInit
 from mmpretrain.models.backbones import VisionTransformer
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 
 from addp_mm.diffusion import NoisySample
 from addp_mm.models.backbones import ADDPViT
+from addp_mm.models.layers import resize_position_table
+from addp_mm.registry import MODELS
 
 ARCH = dict(embed_dims=32, num_layers=3, num_heads=2, feedforward_channels=64)
 SIZES = dict(arch=ARCH, img_size=(32, 48), patch_size=8)
@@ -206,3 +209,55 @@ def test_named_weights_are_kept(tmp_path: Path, form: str):
     twin = ADDPViT(**copy.deepcopy(SIZES), init_cfg=[init_cfg] if form == 'list' else init_cfg)
     twin.init_weights()
     assert all(torch.equal(v, twin.state_dict()[k]) for k, v in model.state_dict().items())
+
+
+@pytest.mark.parametrize(('name', 'depth'), [
+    ('cls_token', 0), ('pos_embed', 0), ('patch_embed.projection.bias', 0), ('pre_norm.weight', 0),
+    ('token_embed.weight', 0), ('token_pos_embed', 0), ('layers.0.ln1.weight', 1),
+    ('layers.2.ffn.layers.1.bias', 3), ('ln1.weight', 4)
+])
+def test_depths_of_layer_wise_decay(name: str, depth: int):
+    model = build(token_vocab=10)
+    assert name in dict(model.named_parameters())
+    assert model.get_layer_depth(f'backbone.{name}', 'backbone.') == (depth, 5)
+    assert model.get_layer_depth('head.fc.weight', 'backbone.') == (4, 5)
+    assert model.get_layer_depth('pre_norm.weight', 'backbone.') == (4, 5)    # of another part
+
+
+def timm_weights(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of a classifier by timm's names."""
+    renames = {'backbone.': '', 'projection.': 'proj.', 'layers.0.0.': 'fc1.', 'ffn.layers.1.':
+               'mlp.fc2.', 'ffn.': 'mlp.', 'layers.': 'blocks.', 'head.fc.': 'head.'}
+    named = {}
+    for name, tensor in weights.items():
+        for ours, theirs in renames.items():
+            name = name.replace(ours, theirs)
+        inner = name.replace('.ln', '.norm')
+        named[inner.replace('ln2.', 'fc_norm.') if name.startswith('ln2') else inner] = tensor
+    return named
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('size', [224, 384, (224, 320)])
+def test_a_classifier_is_timms_vit(size: int | tuple[int, int]):
+    """With ``final_norm=False``, as the reference fine-tunes: one norm, after pooling."""
+    arch = dict(embed_dims=192, num_layers=2, num_heads=3, feedforward_channels=768)
+    classifier = MODELS.build(dict(
+        type='ImageClassifier',
+        backbone=dict(type='ADDPViT', arch=arch, img_size=224, pre_norm=False, final_norm=False,
+                      out_type='avg_featmap'),
+        head=dict(type='LinearClsHead', num_classes=10, in_channels=192)))
+    for param in classifier.parameters():
+        nn.init.normal_(param, std=0.1)
+    weights = timm_weights(classifier.state_dict())
+    height, width = (size, size) if isinstance(size, int) else size
+    weights['pos_embed'] = resize_position_table(weights['pos_embed'], (height // 16, width // 16))
+    reference = timm.models.VisionTransformer(
+        img_size=(height, width), embed_dim=192, depth=2, num_heads=3, num_classes=10,
+        global_pool='avg')
+    reference.load_state_dict(weights, strict=True)
+    images = torch.randn(2, 3, height, width)
+    logits = classifier.eval()(images, mode='tensor')
+    wanted = reference.eval()(images)
+    assert wanted.isfinite().all() and (wanted[0] - wanted[1]).abs().max() > 1e-3
+    assert (logits - wanted).abs().max() < 1e-5 * max(1, float(wanted.abs().max()))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -141,6 +143,23 @@ def test_unequal_counts_equal_each_image_alone(decoder: TokenDecoder):
         torch.testing.assert_close(out[n:n + 1], decoder(features[n:n + 1], alone))
 
 
+@pytest.mark.parametrize('num_masked', [(7, 7), (12, 12), (3, 9), (0, 12)])
+def test_a_bucket_changes_lengths_only(features: Tensor, num_masked: tuple[int, int]):
+    plain, padded = build(), build(bucket=4)
+    padded.load_state_dict(plain.state_dict())
+    sample = sample_with(*num_masked, equal=len(set(num_masked)) == 1)
+    wanted, out = plain(features, sample), padded(features, sample)
+    torch.testing.assert_close(out, wanted)
+    longest = PLACES - min(num_masked)
+    assert sequence_of(padded, features, sample).shape[1] == 13 + 4 * math.ceil(longest / 4)
+    assert padded.head_sizes['bucket'] == 4
+
+
+def test_a_bucket_of_nothing():
+    with pytest.raises(ValueError, match='bucket must be at least 1'):
+        build(bucket=0)
+
+
 @pytest.mark.parametrize('num_masked', [0, PLACES])
 def test_all_or_nothing_masked(decoder: TokenDecoder, features: Tensor, num_masked: int):
     counted = sample_with(num_masked, num_masked, equal=True)
@@ -163,7 +182,8 @@ def test_without_token_input_no_id_is_read(features: Tensor, sample: NoisySample
 
 
 def test_what_the_head_has_to_know():
-    assert build().head_sizes == dict(in_dims=16, vocab_size=14, grid_size=GRID, detach=True)
+    assert build().head_sizes == dict(
+        in_dims=16, vocab_size=14, grid_size=GRID, detach=True, bucket=1)
     assert build(token_input=False).head_sizes['detach'] is False, 'nothing trains the embedding'
     assert build(vocab_size=None).head_sizes['vocab_size'] == 10
 

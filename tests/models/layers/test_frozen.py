@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from mmengine.model import BaseModule, ExponentialMovingAverage
 from torch import nn
 
-from addp_mm.models.layers import FrozenModule
+from addp_mm.models.layers import FrozenModule, cpu_has_bfloat16
 from addp_mm.weights import load_weights, save_weights
 from tiny import (
     NUM_CODES,
@@ -178,16 +179,78 @@ def test_keeps_float32_weights(tokenizer: FrozenModule):
     assert all(p.dtype == torch.float32 for p in tokenizer.description.parameters())
 
 
+HALF_ON_CPU = torch.bfloat16 if cpu_has_bfloat16() else torch.float32
+
+
 @pytest.mark.parametrize(('dtype', 'on_cpu'), [
-    ('bfloat16', torch.bfloat16), ('float16', torch.bfloat16), ('float32', torch.float32)
+    ('bfloat16', torch.bfloat16), ('float16', HALF_ON_CPU), ('float32', torch.float32)
 ])
 def test_runs_in_its_own_dtype(paths: dict[str, str], dtype: str, on_cpu: torch.dtype):
     frozen = FrozenModule(tiny_tokenizer_cfg(), paths['tokenizer'], dtype=dtype)
     images = torch.rand(1, 3, 32, 32)
     with frozen.running() as model:
         assert model.encoder(images).dtype == on_cpu
-    assert all(p.dtype == torch.float32 for p in model.parameters())
+    assert model.encoder.conv_in.weight.dtype == on_cpu
+    assert model.encoder.norm_out.weight.dtype == torch.float32
+    assert model.quantize.embedding.weight.dtype == torch.float32
     assert not torch.is_autocast_enabled('cpu')
+
+
+def test_weights_kept_in_its_dtype_give_what_autocast_gives(paths: dict[str, str]):
+    plain, half = (FrozenModule(tiny_tokenizer_cfg(), paths['tokenizer'], dtype)
+                   for dtype in ('float32', 'bfloat16'))
+    images = torch.rand(2, 3, 32, 32)
+    with plain.running() as model, torch.autocast('cpu', dtype=torch.bfloat16):
+        wanted = model.encoder(images), model.decode_ids(torch.arange(16).view(1, 4, 4))
+    with half.running() as model:
+        out = model.encoder(images), model.decode_ids(torch.arange(16).view(1, 4, 4))
+    assert all(map(torch.equal, out, wanted))
+
+
+def test_weights_are_read_again_for_a_wider_dtype(paths: dict[str, str]):
+    frozen = FrozenModule(tiny_tokenizer_cfg(), paths['tokenizer'], 'bfloat16')
+    frozen.load()
+    frozen.dtype = torch.float32
+    with frozen.running() as model:
+        wanted = load_weights(paths['tokenizer'])
+        assert all(torch.equal(v, wanted[k]) for k, v in model.state_dict().items())
+    frozen.dtype = torch.bfloat16
+    with frozen.running() as model:
+        assert model.encoder.conv_in.weight.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(('dtype', 'tolerance'), [('float32', 1e-5), ('bfloat16', 3e-2)])
+def test_channels_last(paths: dict[str, str], dtype: str, tolerance: float):
+    plain, last = (FrozenModule(tiny_tokenizer_cfg(), paths['tokenizer'], dtype, channels_last=last)
+                   for last in (False, True))
+    images, outputs = torch.rand(2, 3, 32, 32), []
+    for frozen in (plain, last):
+        with frozen.running() as model:
+            latents = model.encoder(images)
+            outputs.append(torch.cat((latents.flatten(), model.decode(latents).flatten())))
+    assert latents.is_contiguous(memory_format=torch.channels_last)
+    scale = outputs[0].abs().max()
+    assert (outputs[1] - outputs[0]).abs().max() < tolerance * scale
+
+
+def test_compiles_each_part_once(paths: dict[str, str]):
+    graphs = []
+
+    def backend(graph: torch.fx.GraphModule, _: list) -> Callable:
+        graphs.append(graph)
+        return graph.forward
+
+    plain = FrozenModule(tiny_tokenizer_cfg(), paths['tokenizer'])
+    frozen = FrozenModule(tiny_tokenizer_cfg(), paths['tokenizer'],
+                          compile_cfg=dict(backend=backend))
+    images = torch.rand(2, 3, 32, 32)
+    for _ in range(3):
+        with frozen.running() as model, plain.running() as reference:
+            token_ids, latents = model.encode(images)
+            assert torch.equal(token_ids, reference.encode(images)[0])
+            assert torch.equal(model.decode(latents), reference.decode(latents))
+    assert len(graphs) == 3, 'encoder, decoder and the look-up of codes'
+    assert model.state_dict().keys() == reference.state_dict().keys()
 
 
 def test_float32_survives_an_outer_autocast(tokenizer: FrozenModule):

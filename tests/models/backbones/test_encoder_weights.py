@@ -1,0 +1,272 @@
+"""Pre-trained weights of an encoder from every kind of file, and what does not fit."""
+from __future__ import annotations
+
+import copy
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.logging import MMLogger
+from mmengine.model import BaseModule
+from mmpretrain.models.backbones import ResNet, TIMMBackbone, VisionTransformer
+from torch import Tensor, nn
+
+from addp_mm.converters import convert
+from addp_mm.models.backbones import ADDPViT, load_encoder
+from addp_mm.models.layers import resize_position_table
+from addp_mm.registry import MODELS
+from addp_mm.weights import save_weights
+from reference import reference_state_dict
+from tiny import build_model, tiny_addp_cfg
+
+# The encoder of tiny.tiny_addp_cfg(), and that of the recorded reference.
+ARCH = dict(embed_dims=32, num_layers=2, num_heads=2, feedforward_channels=64)
+SIZES = dict(arch=ARCH, img_size=32, patch_size=8)
+REFERENCE = dict(arch=dict(embed_dims=64, num_layers=2, num_heads=2, feedforward_channels=256),
+                 img_size=64, patch_size=16)
+
+
+def encoder(**kwargs) -> ADDPViT:
+    return ADDPViT(**copy.deepcopy(SIZES | kwargs))
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    MMLogger.get_current_instance().addHandler(caplog.handler)
+    caplog.set_level(logging.INFO)
+    return caplog
+
+
+def line_of(log: pytest.LogCaptureFixture) -> str:
+    lines = [record.getMessage() for record in log.records if 'left out' in record.getMessage()]
+    assert len(lines) == 1
+    return lines[0].partition(': ')[2]
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> tuple[dict[str, Tensor], str]:
+    """The encoder of a pre-training, and its checkpoint."""
+    model = build_model(tiny_addp_cfg(tmp_path))
+    for param in model.backbone.parameters():
+        nn.init.normal_(param)
+    path = str(tmp_path / 'epoch_1.pth')
+    torch.save(dict(meta=dict(epoch=1), state_dict=model.state_dict()), path)
+    return model.backbone.state_dict(), path
+
+
+def assert_loaded(model: nn.Module, weights: dict[str, Tensor], but: tuple[str, ...] = ()) -> None:
+    own = model.state_dict()
+    assert all(torch.equal(own[name], weights[name]) for name in own if not name.startswith(but))
+
+
+@pytest.mark.parametrize('prefix', [None, 'backbone.', 'backbone'])
+def test_a_checkpoint_of_the_pre_training(trained: tuple, prefix: str | None, log) -> None:
+    weights, path = trained
+    init_cfg = dict(type='Pretrained', checkpoint=path)
+    model = encoder(init_cfg=init_cfg if prefix is None else init_cfg | dict(prefix=prefix))
+    model.init_weights()
+    assert_loaded(model, weights)
+    assert line_of(log).startswith('loaded 32, resized 0, left out 38 (neck 33, head 5), new 0')
+
+
+def test_fine_tuning_leaves_the_input_norm_out_and_says_so(trained: tuple, log) -> None:
+    weights, path = trained
+    model = encoder(pre_norm=False, out_type='avg_featmap')
+    load = load_encoder(model, path)
+    assert_loaded(model, weights, but=('ln2.', ))
+    assert load.new == ('ln2.weight', 'ln2.bias')
+    assert load.left_out[:2] == ('pre_norm.weight', 'pre_norm.bias')
+    assert line_of(log) == ('loaded 30, resized 0, left out 40 (pre_norm 2, neck 33, head 5), '
+                            'new 2 (ln2 2) tensors')
+
+
+def test_a_converted_encoder_with_and_without_prefix(trained: tuple, tmp_path: Path) -> None:
+    weights, path = trained
+    converted = str(tmp_path / 'encoder.safetensors')
+    whole = torch.load(path)['state_dict']
+    save_weights(convert(whole, 'backbone').weights, converted)
+    for prefix in (None, 'backbone.'):          # a config's prefix need not change with the file
+        model = encoder(pre_norm=False)
+        assert len(load_encoder(model, converted, prefix).loaded) == 30
+        assert_loaded(model, weights)
+    with pytest.raises(ValueError, match=r'2 of its 32 tensors .*: pre_norm\.weight, pre_norm'):
+        load_encoder(encoder(), converted)
+
+
+@pytest.mark.parametrize('pre_norm', [False, True])
+def test_a_released_addp(tmp_path: Path, pre_norm: bool) -> None:
+    path = str(tmp_path / 'released.pth')
+    torch.save(dict(model=reference_state_dict()), path)
+    model = encoder(**REFERENCE, pre_norm=pre_norm)
+    load = load_encoder(model, path, 'backbone.')
+    wanted = convert(reference_state_dict(), 'backbone', keep_pre_norm=True).weights
+    assert_loaded(model, wanted)
+    assert len(load.loaded) + len(load.left_out) == 483
+    assert ('pre_norm.weight' in load.left_out) is not pre_norm
+
+
+def test_a_fine_tuned_classifier(tmp_path: Path) -> None:
+    cfg = dict(type='ImageClassifier', head=dict(type='LinearClsHead', num_classes=3,
+                                                 in_channels=32))
+    backbone = dict(type='ADDPViT', pre_norm=False, out_type='avg_featmap', **SIZES)
+    classifier = MODELS.build(cfg | dict(backbone=copy.deepcopy(backbone)))
+    classifier.init_weights()
+    nn.init.normal_(classifier.backbone.ln2.weight)
+    path = str(tmp_path / 'epoch_2.pth')
+    torch.save(dict(state_dict=classifier.state_dict()), path)
+    pooled = encoder(pre_norm=False, out_type='avg_featmap')
+    load = load_encoder(pooled, path)
+    assert load.new == () and load.left_out == ('head.fc.weight', 'head.fc.bias')
+    assert_loaded(pooled, classifier.backbone.state_dict())
+    dense = encoder(pre_norm=False)
+    assert load_encoder(dense, path).left_out[:2] == ('ln2.weight', 'ln2.bias')
+    assert_loaded(dense, classifier.backbone.state_dict())
+
+
+class DenseViT(ADDPViT):
+    """With a part that no pre-training has, as a detector's has."""
+
+    new_parameters = ('layers.*.rel_pos', )
+
+    def __init__(self, **kwargs) -> None:
+        super().__init__(**kwargs)
+        for layer in self.layers:
+            layer.rel_pos = nn.Parameter(torch.zeros(3))
+
+
+def test_what_a_subclass_adds_is_new_or_comes_from_its_own_checkpoint(
+        trained: tuple, tmp_path: Path) -> None:
+    weights, path = trained
+    dense = DenseViT(**copy.deepcopy(SIZES), init_cfg=dict(type='Pretrained', checkpoint=path))
+    dense.init_weights()
+    assert_loaded(dense, weights, but=('layers.0.rel_pos', 'layers.1.rel_pos'))
+    assert not dense.layers[0].rel_pos.any()
+    nn.init.ones_(dense.layers[1].rel_pos)
+    own = str(tmp_path / 'detector.pth')
+    torch.save(dict(state_dict={f'backbone.{k}': v for k, v in dense.state_dict().items()}), own)
+    again = DenseViT(**copy.deepcopy(SIZES))
+    assert load_encoder(again, own).new == ()
+    assert again.layers[1].rel_pos.all()
+    plain = encoder()
+    assert load_encoder(plain, own).left_out == ('layers.0.rel_pos', 'layers.1.rel_pos')
+
+
+@pytest.mark.parametrize('with_cls_token', [True, False])
+@pytest.mark.parametrize(('img_size', 'grid_size'), [(32, (4, 4)), (48, (6, 6)),
+                                                     ((24, 56), (3, 7))])
+def test_position_tables_get_the_grid(trained: tuple, with_cls_token: bool, img_size: int | tuple,
+                                      grid_size: tuple) -> None:
+    weights, path = trained
+    model = encoder(img_size=img_size, with_cls_token=with_cls_token)
+    load = load_encoder(model, path)
+    table = resize_position_table(weights['pos_embed'], grid_size)
+    assert torch.equal(model.pos_embed, table if with_cls_token else table[:, 1:])
+    changed = grid_size != (4, 4) or not with_cls_token
+    assert load.resized == (('pos_embed', ) if changed else ())
+    assert ('cls_token' in load.left_out) is not with_cls_token
+    # Back again from a file that has no row of CLS.
+    if not with_cls_token and img_size == 48:
+        small = encoder(with_cls_token=False)
+        torch.save(model.state_dict(), path)
+        load_encoder(small, path)
+        assert torch.equal(small.pos_embed,
+                           resize_position_table(model.pos_embed, (4, 4), num_extra_tokens=0))
+
+
+def test_a_table_of_a_grid_that_is_not_square(tmp_path: Path) -> None:
+    path = str(tmp_path / 'wide.pth')
+    torch.save(encoder(img_size=(32, 48)).state_dict(), path)
+    load_encoder(encoder(img_size=(32, 48)), path)
+    with pytest.raises(ValueError, match='wide.pth does not fit the ADDPViT: .*square grids only'):
+        load_encoder(encoder(), path)
+
+
+def test_mmpretrains_own_encoders(trained: tuple, tmp_path: Path) -> None:
+    weights, path = trained
+    vit = VisionTransformer(**copy.deepcopy(SIZES), out_type='avg_featmap',
+                            init_cfg=dict(type='Pretrained', checkpoint=path, prefix='backbone.'))
+    vit.init_weights()
+    assert_loaded(vit, weights, but=('ln2.', ))
+    for build in (lambda cfg: ResNet(18, base_channels=4, stem_channels=4, init_cfg=cfg),
+                  lambda cfg: TIMMBackbone('resnet18', init_cfg=cfg)):
+        source = build(None)
+        for param in source.parameters():
+            nn.init.normal_(param)
+        file = str(tmp_path / 'cnn.pth')
+        inside = {f'backbone.{k}': v for k, v in source.state_dict().items()}
+        torch.save(dict(state_dict=inside | {'neck.token_embed.weight': torch.zeros(1)}), file)
+        model = build(dict(type='Pretrained', checkpoint=file, prefix='backbone.'))
+        model.init_weights()
+        assert_loaded(model, source.state_dict())
+
+
+@pytest.mark.parametrize('depth', [18, 50, 101])
+def test_a_resnet_of_another_kind_stops(tmp_path: Path, depth: int) -> None:
+    path = str(tmp_path / 'resnet.pth')
+    sizes = dict(base_channels=4, stem_channels=4)
+    torch.save(ResNet(depth, **sizes).state_dict(), path)
+    model = ResNet(34 if depth != 101 else 50, **sizes,
+                   init_cfg=dict(type='Pretrained', checkpoint=path))
+    with pytest.raises(ValueError, match='does not fit the ResNet'):
+        model.init_weights()
+
+
+def test_nothing_that_fits(trained: tuple, tmp_path: Path) -> None:
+    resnet = ResNet(18, base_channels=4, stem_channels=4,
+                    init_cfg=dict(type='Pretrained', checkpoint=trained[1], prefix='backbone.'))
+    with pytest.raises(ValueError, match=r'epoch_1\.pth does not fit the ResNet: \d+ of its \d+ '
+                       r'tensors are not in the file: conv1\.weight, .*The file has 32: cls_token'):
+        resnet.init_weights()
+    path = str(tmp_path / 'other.pth')
+    torch.save(dict(fc=torch.zeros(1)), path)
+    with pytest.raises(ValueError, match=r'32 of its 32 tensors .*: cls_token.*has 1: fc\. Name'):
+        load_encoder(encoder(), path)
+
+
+@pytest.mark.parametrize(('sizes', 'message'), [
+    (dict(arch=ARCH | dict(embed_dims=48)), r'mismatch for cls_token.*\b32\b.*\b48\b'),
+    (dict(patch_size=16), r'mismatch for patch_embed.*\[32, 3, 8, 8\].*\[32, 3, 16, 16\]'),
+    (dict(arch=ARCH | dict(num_layers=3)), r'12 of its 44 tensors .*: layers\.2\.ln1\.weight'),
+    (dict(arch=ARCH | dict(num_layers=1)), r'deeper encoder, which has layers\.1\.ln1\.weight'),
+])
+def test_another_architecture(trained: tuple, sizes: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        load_encoder(encoder(**sizes), trained[1])
+
+
+def test_a_missing_file_stops_at_once() -> None:
+    model = encoder(init_cfg=dict(type='Pretrained', checkpoint='nowhere/epoch_1.pth'))
+    with pytest.raises(FileNotFoundError, match='nowhere'):
+        model.init_weights()
+
+
+class Whole(BaseModule):
+
+    def __init__(self, init_cfg: dict) -> None:
+        super().__init__(init_cfg)
+        self.fc = nn.Linear(2, 2)
+        self.new = nn.Linear(2, 2)
+
+
+def test_a_whole_model_is_left_to_mmengine(tmp_path: Path) -> None:
+    path = str(tmp_path / 'whole.pth')
+    torch.save({'fc.weight': torch.ones(2, 2), 'other': torch.ones(1)}, path)
+    model = Whole(dict(type='Pretrained', checkpoint=path))
+    model.init_weights()
+    assert model.fc.weight.eq(1).all()
+
+
+def test_start_values_stay_under_loaded_ones_and_are_drawn_once(trained: tuple) -> None:
+    weights, path = trained
+    init_cfg = [dict(type='Constant', layer='LayerNorm', val=3.),
+                dict(type='Pretrained', checkpoint=path)]
+    model = encoder(init_cfg=init_cfg, out_type='avg_featmap')
+    model.init_weights()
+    assert model.init_cfg == init_cfg
+    assert_loaded(model, weights, but=('ln2.', ))
+    assert model.ln2.weight.eq(1).all() and not model.ln2.bias.any()
+    nn.init.constant_(model.ln2.weight, 2.)
+    nn.init.constant_(model.cls_token, 2.)
+    model.init_weights()
+    assert model.ln2.weight.eq(2).all() and model.cls_token.eq(2).all()
