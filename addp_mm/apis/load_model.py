@@ -114,7 +114,10 @@ def _build(cfg: Config) -> BaseModel:
     if 'model' not in cfg:
         raise ValueError(f'The config {cfg.filename or ""} has no `model`.')
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmpretrain')):
-        return MODELS.build(cfg.model)
+        # As mmengine's runner does: mmpretrain's configs have the preprocessor beside the model.
+        preprocessor = cfg.get('data_preprocessor')
+        defaults = dict(data_preprocessor=preprocessor) if preprocessor else {}
+        return MODELS.build({**defaults, **cfg.model})
 
 
 def _few(names: set[str]) -> str:
@@ -128,8 +131,8 @@ def _compare_frozen_files(model: nn.Module, content: Any, path: str | Path) -> N
     meta = content.get('meta') if isinstance(content, dict) else None
     saved = (meta or {}).get(FROZEN_WEIGHTS, {})
     name = 'data_preprocessor.tokenizer'
-    tokenizer = model.data_preprocessor.tokenizer
-    if name in saved and saved[name] != tokenizer.sha256:
+    tokenizer = getattr(model.data_preprocessor, 'tokenizer', None)     # classifiers have none
+    if tokenizer and name in saved and saved[name] != tokenizer.sha256:
         MMLogger.get_current_instance().warning(
             f'{path} was trained with another tokenizer file than {tokenizer.checkpoint}, its '
             f'SHA-256 is {saved[name]}. Unless the same weights were only written anew, take that '

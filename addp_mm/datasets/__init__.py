@@ -1,7 +1,12 @@
 """Data sets and their pipelines."""
 from . import transforms
+from .class_subset_folder import ClassSubsetFolder
+from .digit_scenes import DIGIT_CLASSES, SCENE_CLASSES, write_digit_scenes
 from .digits import write_digits
-from .image_folder import ImageFolder
+from .image_folder import ImageFolder, ImageNetFolder
 from .image_indices import ImageIndices
 
-__all__ = ['ImageFolder', 'ImageIndices', 'transforms', 'write_digits']
+__all__ = [
+    'ClassSubsetFolder', 'DIGIT_CLASSES', 'ImageFolder', 'ImageIndices', 'ImageNetFolder',
+    'SCENE_CLASSES', 'transforms', 'write_digit_scenes', 'write_digits'
+]

@@ -2,9 +2,11 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 
+import torch
 from mmengine.fileio import get_file_backend
-from mmpretrain.datasets import CustomDataset
+from mmpretrain.datasets import CustomDataset, ImageNet
 
 from ..registry import DATASETS
 
@@ -17,29 +19,50 @@ class ImageFolder(CustomDataset):
 
     Args:
         with_label: Take the names of the first level of folders as classes.
+        num_classes: How many classes there must be, each with an image; with labels only. A
+            missing one would shift the labels of those after it.
+        labels_per_class: Keep so many images of each class, with labels only; None keeps all.
+        labels_seed: Seed of their choice. It depends on nothing else, so that trainings with other
+            seeds or settings can share it.
         extensions: Endings of the files that are images, lower or upper case.
         **kwargs: Arguments of ``CustomDataset``: ``data_root``, ``data_prefix``, ``ann_file`` (a
             list of files), ``pipeline``, ``test_mode``...
 
     Raises:
         FileNotFoundError: If the folder or the list does not exist.
-        ValueError: If no image is in it; in ``test_mode`` also for an unreadable image.
+        ValueError: If no image is in it, or a class is missing, empty or has too few images; in
+            ``test_mode`` also for an unreadable image.
     """
 
-    def __init__(self, with_label: bool = False, extensions: tuple[str, ...] = EXTENSIONS,
-                 **kwargs) -> None:
+    def __init__(self, with_label: bool = False, num_classes: int | None = None,
+                 labels_per_class: int | None = None, labels_seed: int = 0,
+                 extensions: tuple[str, ...] = EXTENSIONS, **kwargs) -> None:
+        if not with_label and (num_classes, labels_per_class) != (None, None):
+            raise ValueError('num_classes and labels_per_class need labels: set with_label=True.')
+        if labels_per_class is not None and labels_per_class < 1:
+            raise ValueError(f'labels_per_class must be at least 1, got {labels_per_class}.')
+        self.num_classes = num_classes
+        self.labels_per_class = labels_per_class
+        self.labels_seed = labels_seed
         super().__init__(with_label=with_label, extensions=extensions, **kwargs)
 
     def load_data_list(self) -> list[dict]:
         """Find the images: ``img_path``, with labels also ``gt_label``."""
         self._check_source()
+        if self.with_label and not self.ann_file:
+            self._check_class_folders()
         try:
             data_list = super().load_data_list()
         except RuntimeError as error:       # what the parent raises where it finds no image
             raise self._no_images() from error
         if not data_list:
             raise self._no_images()
-        return data_list
+        if not self.with_label:
+            return data_list
+        by_class = self._by_class(data_list)
+        if self.labels_per_class is None:
+            return data_list
+        return [info for images in by_class for info in self._chosen(images)]
 
     def prepare_data(self, idx: int) -> dict | None:
         """Run the pipeline for one image; None in training if the image is unreadable."""
@@ -63,8 +86,69 @@ class ImageFolder(CustomDataset):
                 'and data_prefix of the data set, for example --cfg-options '
                 'train_dataloader.dataset.data_root=/path/to/imagenet.')
 
+    def _check_class_folders(self) -> None:
+        backend = get_file_backend(self.img_prefix, enable_singleton=True)
+        found = sorted(backend.list_dir_or_file(self.img_prefix, list_file=False))
+        expected = self._expected_classes()
+        if expected not in (None, len(found)):
+            raise ValueError(
+                f'Expected a folder for each of {expected} classes in {self.img_prefix}, found '
+                f'{len(found)} ({", ".join(found[:3])}, ...). Add what is missing, or set '
+                'num_classes of the data sets and model.head.num_classes.')
+
+    def _expected_classes(self) -> int | None:
+        return self.num_classes or (self.CLASSES and len(self.CLASSES))
+
+    def _by_class(self, data_list: list[dict]) -> list[list[dict]]:
+        """The images of each class.
+
+        Raises:
+            ValueError: If a class has none.
+        """
+        groups: dict[int, list[dict]] = defaultdict(list)
+        for info in data_list:
+            groups[info['gt_label']].append(info)
+        names = self.CLASSES or ()      # of the folders, unless given
+        count = self._expected_classes() or max(groups) + 1
+        missing = sorted(set(range(count)) ^ groups.keys())
+        if missing:
+            label = missing[0]
+            raise ValueError(
+                f'Expected images of the classes 0 to {count - 1} in '
+                f'{self.ann_file or self.img_prefix}, and of no others. '
+                f'{len(missing)} labels do not fit, the first is {label}'
+                f'{f" ({names[label]})" if label < len(names) else ""}. Its folder or its lines in '
+                'the list must be filled, or num_classes changed.')
+        return [groups[label] for label in range(count)]
+
+    def _chosen(self, images: list[dict]) -> list[dict]:
+        """``labels_per_class`` of the images of one class, in their order."""
+        label = images[0]['gt_label']
+        if len(images) < self.labels_per_class:
+            raise ValueError(f'Class {label} of {self.img_prefix} has {len(images)} images, '
+                             f'labels_per_class={self.labels_per_class} asks for more.')
+        generator = torch.Generator().manual_seed(self.labels_seed * 100_003 + label)
+        order = torch.randperm(len(images), generator=generator)[:self.labels_per_class]
+        return [images[i] for i in sorted(order.tolist())]
+
     def _no_images(self) -> ValueError:
         return ValueError(
             f'Expected images in {self.ann_file or self.img_prefix}, found none. Their names must '
             f'end in {", ".join(sorted(self.extensions))} (upper case too); set `extensions` of '
             'the data set for others.')
+
+
+@DATASETS.register_module()
+class ImageNetFolder(ImageFolder):
+    """ImageNet-1k as a folder with one folder for each of the 1000 classes, with labels.
+
+    An :class:`ImageFolder` with the class names of mmpretrain's ``ImageNet``, in the same order.
+
+    Args:
+        **kwargs: Arguments of :class:`ImageFolder`.
+    """
+
+    METAINFO = ImageNet.METAINFO
+
+    def __init__(self, **kwargs) -> None:
+        super().__init__(with_label=True, **kwargs)

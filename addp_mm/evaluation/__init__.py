@@ -1,10 +1,12 @@
 """Metrics."""
+from .class_subset_accuracy import ClassSubsetAccuracy
+from .classifier_confidence import ClassifierConfidence
 from .codebook_usage import CodebookUsage
 from .generation_quality import GenerationQuality
 from .masked_token_cross_entropy import MaskedTokenCrossEntropy
 from .reconstruction_quality import ReconstructionQuality, psnr, ssim
 
 __all__ = [
-    'CodebookUsage', 'GenerationQuality', 'MaskedTokenCrossEntropy', 'ReconstructionQuality',
-    'psnr', 'ssim'
+    'ClassSubsetAccuracy', 'ClassifierConfidence', 'CodebookUsage', 'GenerationQuality',
+    'MaskedTokenCrossEntropy', 'ReconstructionQuality', 'psnr', 'ssim'
 ]

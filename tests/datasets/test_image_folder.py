@@ -74,3 +74,63 @@ def test_empty_list_is_named(images):
     (images / 'list.txt').write_text('')
     with pytest.raises(ValueError, match=r'images in .*/list\.txt, found none'):
         ImageFolder(data_root=str(images), data_prefix='train', ann_file='list.txt')
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> Path:
+    """Three classes with 6, 5 and 4 images."""
+    for label, count in enumerate((6, 5, 4)):
+        (tmp_path / f'c{label}').mkdir()
+        for index in range(count):
+            Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / f'c{label}/{index}.png')
+    return tmp_path
+
+
+def labels_of(folder: Path, **options) -> tuple[list[str], list[int]]:
+    dataset = ImageFolder(data_root=str(folder), with_label=True, **options)
+    return ([info['img_path'] for info in map(dataset.get_data_info, range(len(dataset)))],
+            dataset.get_gt_labels().tolist())
+
+
+def test_a_few_labels_of_each_class_by_a_seed(labelled):
+    paths, labels = labels_of(labelled, labels_per_class=3, num_classes=3)
+    assert labels == [0] * 3 + [1] * 3 + [2] * 3
+    assert len(set(paths)) == 9
+    assert paths == labels_of(labelled, labels_per_class=3)[0]
+    assert paths != labels_of(labelled, labels_per_class=3, labels_seed=1)[0]
+
+
+def test_fewer_images_than_labels_asked_for(labelled):
+    with pytest.raises(ValueError, match='Class 2 .* has 4 images, labels_per_class=5'):
+        labels_of(labelled, labels_per_class=5)
+
+
+def test_a_class_folder_is_missing(labelled):
+    with pytest.raises(ValueError, match=r'each of 4 classes .* found 3 \(c0, c1, c2'):
+        labels_of(labelled, num_classes=4)
+
+
+def test_a_class_folder_is_empty(labelled):
+    for path in (labelled / 'c1').iterdir():
+        path.unlink()
+    with pytest.raises(ValueError, match=r'1 labels do not fit, the first is 1 \(c1\)'):
+        labels_of(labelled)
+
+
+def test_a_class_is_missing_in_a_list(labelled):
+    (labelled / 'list.txt').write_text('c0/0.png 0\nc2/0.png 2\n')
+    with pytest.raises(ValueError, match='the first is 1'):
+        labels_of(labelled, ann_file='list.txt', num_classes=3)
+
+
+@pytest.mark.parametrize('options, message', [
+    (dict(with_label=False, num_classes=3), 'need labels'),
+    (dict(with_label=True, labels_per_class=0), 'at least 1, got 0')])
+def test_options_that_do_not_fit(labelled, options, message):
+    with pytest.raises(ValueError, match=message):
+        ImageFolder(data_root=str(labelled), **options)
+
+
+def test_imagenet_needs_its_1000_folders(labelled):
+    with pytest.raises(ValueError, match='each of 1000 classes .* found 3'):
+        DATASETS.build(dict(type='ImageNetFolder', data_root=str(labelled)))

@@ -1,5 +1,6 @@
 """Steps of data pipelines."""
+from .corrupt_image import CorruptImage
 from .load_robust_image import LoadRobustImage, log_unreadable
 from .seed_transforms import SeedTransforms
 
-__all__ = ['LoadRobustImage', 'SeedTransforms', 'log_unreadable']
+__all__ = ['CorruptImage', 'LoadRobustImage', 'SeedTransforms', 'log_unreadable']

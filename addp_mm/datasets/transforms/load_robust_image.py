@@ -56,12 +56,15 @@ class LoadRobustImage(LoadImageFromFile):
         """Load an image.
 
         Args:
-            results: ``img_path``: the file.
+            results: ``img_path``: the file. An image that is there already under ``img``, as
+                mmpretrain's inferencers load it, stays.
 
         Returns:
             ``results`` with ``img`` (H, W, 3) BGR, ``img_shape`` (H, W), and ``ori_shape`` of the
             whole image; None if the image is unreadable.
         """
+        if 'img' in results and 'img_path' not in results:
+            return results
         self._bad_images.count_load()
         try:
             image, ori_shape = self._load(results['img_path'])

@@ -140,3 +140,9 @@ def test_unreadable_files_of_a_folder_are_listed(tmp_path, log):
     folder = folder_of(tmp_path / 'images', num_good=2, num_bad=12)
     assert log_unreadable(folder) == sorted(str(p) for p in folder.glob('bad*'))
     assert '12 of 14 files' in log.text
+
+
+def test_an_image_that_an_inferencer_has_loaded_stays():
+    image = np.zeros((4, 5, 3), np.uint8)
+    results = LoadRobustImage()(dict(img=image, img_shape=(4, 5), ori_shape=(4, 5)))
+    assert results['img'] is image

@@ -1,0 +1,106 @@
+"""Images of some classes of a larger set: ImageNet-A, -R, -Sketch and -C."""
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from mmengine.fileio import get_file_backend
+from mmpretrain.datasets.categories import IMAGENET_CATEGORIES
+from mmpretrain.datasets.custom import get_samples
+
+from ..registry import DATASETS
+from .class_lists import class_list
+from .image_folder import ImageFolder
+
+_LISTED = 3
+
+
+@DATASETS.register_module()
+class ClassSubsetFolder(ImageFolder):
+    """Images in one folder for each class, labelled in the order of all classes of a larger set.
+
+    The labels are the columns of the logits of a classifier of the larger set, whichever classes
+    the folder has; the metainfo ``class_indices`` lists those. ``ClassSubsetAccuracy`` reads it.
+
+    Args:
+        subset: The classes that the folder must have, neither more nor fewer: 'imagenet-1k'
+            (also for ImageNet-C and -Sketch), 'imagenet-a' or 'imagenet-r', from timm's lists;
+            or the names of the folders; None: those that are there.
+        class_names: Names of the folders of all classes, in the order of the classifier's
+            outputs. None: the 1000 WordNet ids of ImageNet-1k.
+        **kwargs: Arguments of :class:`ImageFolder`: ``data_root``, ``pipeline``, ``test_mode``...
+
+    Raises:
+        FileNotFoundError: If the folder does not exist.
+        ValueError: If its class folders are not those of the subset, or one has no image.
+    """
+
+    def __init__(self, subset: str | Sequence[str] | None,
+                 class_names: Sequence[str] | None = None, **kwargs) -> None:
+        self.subset = subset
+        self.class_names = class_list('imagenet-1k') if class_names is None else class_names
+        shown = IMAGENET_CATEGORIES if class_names is None else class_names
+        super().__init__(with_label=True, metainfo=dict(classes=tuple(shown)), **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """Find the images: ``img_path`` and ``gt_label``, the class's place among all classes."""
+        self._check_source()
+        labels = class_folders(self.img_prefix, self.class_names, self.subset)
+        samples, empty = get_samples(self.img_prefix, labels, self.is_valid_file)
+        if not samples:
+            raise self._no_images()
+        if empty:
+            raise ValueError(f'No images in {len(empty)} of {len(labels)} class folders of '
+                             f'{self.img_prefix}: {_few(empty)}. Copy or unpack them again.')
+        self._metainfo['class_indices'] = tuple(sorted(labels.values()))
+        backend = get_file_backend(self.img_prefix, enable_singleton=True)
+        return [dict(img_path=backend.join_path(self.img_prefix, path), gt_label=label)
+                for path, label in samples]
+
+
+def class_folders(root: str | Path, class_names: Sequence[str],
+                  subset: str | Sequence[str] | None = None) -> dict[str, int]:
+    """Find the class folders of a data set and see that they are the expected ones.
+
+    Args:
+        root: The folder that holds them; files in it are ignored.
+        class_names: Names of all classes, in the order of the classifier's outputs.
+        subset: As of :class:`ClassSubsetFolder`.
+
+    Returns:
+        The place in ``class_names`` of each folder, by its name.
+
+    Raises:
+        ValueError: If a class has no folder, or a folder no class.
+    """
+    backend = get_file_backend(str(root), enable_singleton=True)
+    found = sorted(backend.list_dir_or_file(str(root), list_file=False))
+    if subset is None:
+        what, expected = 'the known classes', set(class_names)
+        missing = set() if found else expected
+    else:
+        what = f'the classes of {subset}' if isinstance(subset, str) else 'the classes asked for'
+        expected = set(class_list(subset) if isinstance(subset, str) else subset)
+        missing = expected - set(found)
+    foreign = set(found) - expected
+    if missing or foreign:
+        raise ValueError(
+            f'The {len(found)} folders in {root} do not match {what}, of which there are '
+            f'{len(expected)}: {len(missing)} are missing{_listing(missing)}, {len(foreign)} are '
+            f'of no such class{_listing(foreign)}. Name the folder that holds the class folders '
+            'of this data set, or unpack it again.')
+    unknown = expected - set(class_names)
+    if unknown and subset is not None:
+        raise ValueError(f'The classifier has {len(class_names)} classes, among which '
+                         f'{_few(unknown)} of the subset are not: choose the classifier that '
+                         'the subset was made for.')
+    places = {name: place for place, name in enumerate(class_names)}
+    return {name: places[name] for name in found}
+
+
+def _listing(names: Collection[str]) -> str:
+    return f' ({_few(names)})' if names else ''
+
+
+def _few(names: Collection[str]) -> str:
+    return ', '.join(sorted(names)[:_LISTED]) + (', ...' if len(names) > _LISTED else '')

@@ -1,0 +1,147 @@
+"""Robustness of a classifier: ImageNet-A, -R, -Sketch and -C (paper Tab. 9).
+
+  python tools/evaluate_robustness.py CONFIG CHECKPOINT --imagenet-a DIR --imagenet-r DIR
+      --imagenet-sketch DIR --imagenet-c DIR
+  python tools/evaluate_robustness.py --predictions FOLDER
+
+Measures what is named, prints the row of the table beside the paper's, and writes robustness.json
+and robustness.md. The same command goes on where it was stopped; started several times, for
+example once for each GPU, the runs share the work. The second form reads files of tools/test.py
+--out, named imagenet-a.pkl, ..., imagenet-c_fog_3.pkl.
+"""
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+from mmengine.device import get_device
+
+import addp_mm  # noqa: F401  (registers)
+from addp_mm.apis.claimed_folder import claim_folder
+from addp_mm.apis.load_model import build_model
+from addp_mm.apis.robustness import CLASSES_OF, CLEAN, RobustnessRun, plan_parts, test_pipeline
+from addp_mm.apis.robustness_report import (
+    records_of_predictions,
+    table_row,
+    table_text,
+    write_robustness_report,
+)
+from addp_mm.weights import sha256_of
+
+DATA_SETS = (*CLASSES_OF, CLEAN)
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', nargs='?', help="a classifier's config; its test pipeline is "
+                                                  'used')
+    parser.add_argument('checkpoint', nargs='?', help='its checkpoint')
+    for name in CLASSES_OF:
+        layout = 'CORRUPTION/SEVERITY/WNID' if name == 'imagenet-c' else 'WNID'
+        parser.add_argument(f'--{name}', type=Path, metavar='DIR', help=f'holds {layout}/*.JPEG')
+    parser.add_argument(f'--{CLEAN}', type=Path, metavar='DIR', help='instead of --imagenet-c: '
+                        'corrupt these validation images (WNID/*.JPEG) on the fly, with '
+                        'imagecorruptions-imaug; published numbers are of the official files')
+    parser.add_argument('--predictions', type=Path, metavar='FOLDER',
+                        help='stored predictions, instead of config, checkpoint and images')
+    parser.add_argument('--class-names', type=Path, metavar='FILE', help='for other classifiers: '
+                        'the names of the class folders, one a line in the order of the outputs '
+                        "(default: ImageNet-1k's)")
+    parser.add_argument('--out', type=Path, help='folder of the results (default: '
+                        'work_dirs/robustness/NAME of the config or of the predictions)')
+    parser.add_argument('--batch-size', type=int, default=64,
+                        help='images at a time (default: %(default)s)')
+    parser.add_argument('--num-workers', type=int, default=4,
+                        help='processes that load images (default: %(default)s)')
+    parser.add_argument('--device', help='where to run (default: a GPU if there is one)')
+    parser.add_argument('--amp', action='store_true', help='use mixed precision')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
+                        help='change settings of the config: key=value')
+    return parser.parse_args()
+
+
+def read_class_names(path: Path | None) -> list[str] | None:
+    """The names in a file, one a line."""
+    return path and path.read_text(encoding='utf-8').split()
+
+
+def prepare(args: argparse.Namespace, folders: dict[str, Path]) -> tuple[RobustnessRun, list]:
+    """Check all folders, then build the classifier."""
+    if args.config is None or args.checkpoint is None:
+        raise ValueError('Expected CONFIG CHECKPOINT, or --predictions FOLDER.')
+    if args.batch_size < 1:
+        raise ValueError(f'--batch-size must be at least 1, got {args.batch_size}.')
+    class_names = read_class_names(args.class_names)
+    parts = plan_parts(folders, class_names)
+    cfg = Config.fromfile(args.config)
+    cfg.merge_from_dict(args.cfg_options or {})
+    pipeline = test_pipeline(cfg)
+    model = build_model(cfg, args.checkpoint).to(args.device or get_device())
+    run = RobustnessRun(
+        model, pipeline, args.out or Path('work_dirs/robustness') / Path(args.config).stem,
+        class_names, args.batch_size, args.num_workers, args.amp,
+        dict(checkpoint_sha256=sha256_of(args.checkpoint), model=cfg.model.to_dict()))
+    run.claim()
+    return run, parts
+
+
+def measure(args: argparse.Namespace, folders: dict[str, Path]) -> dict[str, dict] | None:
+    """Measure all parts and report; None where other processes still work on some."""
+    run, parts = prepare(args, folders)
+    records = {}
+    for part in parts:
+        record = run.run_part(part)
+        if record is None:
+            print(f'another process works on {part.name}', flush=True)
+            continue
+        records[part.name] = record
+        print(f'{part.name}: {record["top1"]:.2f} % of {record["num_images"]} images', flush=True)
+    if len(records) < len(parts):
+        return None
+    write_robustness_report(records, run.out, dict(run.about, class_names=run.class_names))
+    return dict(records=records, out=run.out)
+
+
+def score_predictions(args: argparse.Namespace) -> dict:
+    """Report on stored predictions."""
+    if args.config is not None:
+        raise ValueError('Name a config and a checkpoint, or --predictions, not both.')
+    class_names = read_class_names(args.class_names)
+    out = args.out or Path('work_dirs/robustness') / args.predictions.resolve().name
+    records = records_of_predictions(args.predictions, class_names)
+    about = dict(predictions=str(args.predictions.resolve()), class_names=class_names)
+    table_row(records)      # before anything is written
+    claim_folder(out, about)
+    write_robustness_report(records, out, about)
+    return dict(records=records, out=out)
+
+
+def main() -> int:
+    """Measure, print the table and write the report; returns the exit code."""
+    args = parse_args()
+    named = {name: getattr(args, name.replace('-', '_')) for name in DATA_SETS}
+    folders = {name: folder for name, folder in named.items() if folder is not None}
+    try:
+        if args.predictions is not None and folders:
+            raise ValueError('Name the images to measure, or --predictions, not both.')
+        done = score_predictions(args) if args.predictions else measure(args, folders)
+    except KeyboardInterrupt:
+        print('Interrupted. Run the same command again to go on.', file=sys.stderr)
+        return 130
+    except (ImportError, OSError, ValueError) as error:
+        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
+        return 2
+    if done is None:
+        print('Run the same command once the other processes are done.')
+        return 0
+    print(table_text(table_row(done['records'])))
+    print(done['out'] / 'robustness.md')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
