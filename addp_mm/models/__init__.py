@@ -2,6 +2,7 @@
 from . import (
     algorithms,
     backbones,
+    classifiers,
     data_preprocessors,
     decoders,
     discriminators,
@@ -12,6 +13,6 @@ from . import (
 )
 
 __all__ = [
-    'algorithms', 'backbones', 'data_preprocessors', 'decoders', 'discriminators',
-    'heads', 'losses', 'token_predictors', 'tokenizers'
+    'algorithms', 'backbones', 'classifiers', 'data_preprocessors', 'decoders',
+    'discriminators', 'heads', 'losses', 'token_predictors', 'tokenizers'
 ]
