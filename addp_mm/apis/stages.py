@@ -130,9 +130,9 @@ def chain_stages(config_dir: Path, out: Path, options: Mapping[str, Any]) -> lis
     for name in TITLES:
         cfg = Config.fromfile(config_dir / f'{name}.py', import_custom_modules=False)
         wanted = {key: str(stages[source].checkpoint)
-                  for key, source in INPUTS.items() if _get(cfg, key) is not None}
+                  for key, source in INPUTS.items() if get_setting(cfg, key) is not None}
         wanted.update(options)
-        changed = {key: value for key, value in wanted.items() if _get(cfg, key) != value}
+        changed = {key: value for key, value in wanted.items() if get_setting(cfg, key) != value}
         stages[name] = Stage(name, config_dir / f'{name}.py', out / name, changed)
     return list(stages.values())
 
@@ -178,7 +178,7 @@ def check_inputs(stage: Stage) -> None:
         return
     used = load_checkpoint(stage.checkpoint)['meta'].get(FROZEN_WEIGHTS, {})
     for module, digest in used.items():
-        path = _get(stage.cfg, f'model.{module}.checkpoint')
+        path = get_setting(stage.cfg, f'model.{module}.checkpoint')
         if path is not None and Path(path).is_file() and sha256_of(path) != digest:
             raise StageError(
                 f'{_shorten(stage.checkpoint)} was trained with another {module.split(".")[-1]} '
@@ -226,7 +226,7 @@ def _lock(folder: Path) -> Iterator[int]:
         yield file.fileno()
 
 
-def _get(cfg: Config, key: str) -> Any:
+def get_setting(cfg: Config, key: str) -> Any:
     """The value at a dotted key, None if there is none."""
     value: Any = cfg
     for part in key.split('.'):

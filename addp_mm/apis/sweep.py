@@ -1,11 +1,9 @@
 """Scores of generated images over settings of the sampler (paper Fig. 6, Tab. 10 and 11)."""
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,13 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..atomic_write import write_whole
 from ..evaluation.feature_extractor import MetricFeatures
 from ..evaluation.generation_scores import ReferenceFeatures, score
 from ..generation import to_pixels
 from ..weights import load_weights, save_weights
+from .claimed_folder import claim_folder, try_lock
 from .inferencer import ADDPInferencer
-from .output_folder import SETTINGS
 from .progress import progress_bar
 from .quality_record import quality_record, write_record
 
@@ -99,22 +96,9 @@ class Sweep:
         Raises:
             ValueError: If it does not.
         """
-        settings = json.loads(json.dumps(dict(
+        claim_folder(self.out, dict(
             self.about, seed=self.seed, num_images=self.num_images,
-            networks=self.extract.describe())))
-        path = self.out / SETTINGS
-        if path.is_file():
-            earlier = json.loads(path.read_text(encoding='utf-8'))
-            others = [name for name in settings if earlier.get(name) != settings[name]]
-            if others:
-                raise ValueError(f'{self.out} holds results with other settings ({others} differ, '
-                                 f'see {path}): choose another --out.')
-        self.out.mkdir(parents=True, exist_ok=True)
-        # Another process may write the settings at this moment.
-        names = {entry.name for entry in self.out.iterdir() if not entry.name.startswith('.')}
-        if not path.is_file() and names - {SETTINGS}:
-            raise ValueError(f'{self.out} holds other files: choose another --out.')
-        write_whole(path, (json.dumps(settings, indent=2) + '\n').encode())
+            networks=self.extract.describe()))
 
     def run_point(self, sampler: dict[str, Any]) -> dict[str, Any] | None:
         """Measure one point, unless that is done.
@@ -138,7 +122,7 @@ class Sweep:
         with progress_bar(folder.name) as bar:
             for start in range(0, self.num_images, PART):
                 path = folder / f'{start:06d}.safetensors'
-                with _lock(folder / f'{start:06d}.lock') as is_ours:
+                with try_lock(folder / f'{start:06d}.lock') as is_ours:
                     # Another process may have scored the point, and removed its parts, by now.
                     if is_ours and not path.exists() and not result.is_file():
                         indices = range(start, min(start + PART, self.num_images))
@@ -157,7 +141,7 @@ class Sweep:
 
     def _score(self, folder: Path, result: Path, options: dict[str, Any]) -> None:
         """Score a point if all its parts are there."""
-        with _lock(folder.with_name(f'.{folder.name}.lock')) as is_ours:
+        with try_lock(folder.with_name(f'.{folder.name}.lock')) as is_ours:
             files = sorted(folder.glob('*.safetensors'))
             if result.is_file() or not is_ours or len(files) * PART < self.num_images:
                 return
@@ -171,16 +155,3 @@ class Sweep:
             write_record(quality_record(score(features, self.reference), self.extract, generated,
                                         self.about.get('reference')), result)
             shutil.rmtree(folder)
-
-
-@contextlib.contextmanager
-def _lock(path: Path) -> Iterator[bool]:
-    """Give whether no other process holds the lock; then this one does while a ``with`` lasts."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open('w') as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-        else:
-            yield True

@@ -46,7 +46,7 @@ def write_sweep_report(sweep: str, records: Sequence[dict[str, Any]], out: Path)
     rows = [point_row(sweep, record) for record in records]
     x, series, scale = _AXES[sweep]
     picture = io.BytesIO()
-    draw_sweep(rows, x, _score_names(records[0]), series, scale).savefig(picture, dpi=120)
+    draw_sweep(rows, x, score_names(records[0]), series, scale).savefig(picture, dpi=120)
     notes = ''.join(f'- {note}\n' for note in records[0]['notes'])
     text = f'![{sweep}]({sweep}.png)\n\n{markdown_table(rows)}\n{notes}'
     write_whole(out / f'{sweep}.png', picture.getvalue())
@@ -72,7 +72,7 @@ def csv_table(rows: Sequence[dict[str, Any]]) -> str:
     return file.getvalue()
 
 
-def _score_names(record: dict[str, Any]) -> dict[str, str]:
+def score_names(record: dict[str, Any]) -> dict[str, str]:
     """The scores to draw, and what they may be called with these networks."""
     names = dict(fid=('FID', 'fid'), inception_score=('Inception Score', 'is'),
                  precision=('precision', 'prc'), recall=('recall', 'prc'))
