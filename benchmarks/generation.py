@@ -1,0 +1,129 @@
+"""Unconditional generation: the plain formulation against this toolbox's, part by part.
+
+The variants generate in turns with the same noise (see variants.py). Peak memory is that of a
+process of its own that runs two steps, the second of them with the longest sequence.
+
+    OMP_NUM_THREADS=2 python benchmarks/generation.py --out generation.json
+    python benchmarks/generation.py --device cuda --arch large --batch-size 64 --rounds 5
+"""
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import measuring
+import torch
+import variants
+
+from addp_mm.apis.generation_speed import Stopwatch
+from addp_mm.generation import DenoisingSampler, ImageNoise, SamplingState, networks_of
+
+
+def parse_args(args: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    # A CPU is no faster with more: it decodes the images one by one.
+    variants.add_arguments(parser, batch_size=1)
+    parser.add_argument('--num-steps', type=int, default=20, help='default: %(default)s')
+    return parser.parse_args(args)
+
+
+class Generation:
+    """Generates one batch and takes the time part by part.
+
+    Args:
+        variant: Name of the variant.
+        args: The command line.
+    """
+
+    def __init__(self, variant: str, args: argparse.Namespace) -> None:
+        self.args = args
+        self.watch = Stopwatch(torch.device(args.device))
+        # The reference release trains in float16 on a GPU, but generates in float32.
+        dtype = 'float32' if variant == 'plain' else variants.dtype_of(variant, args)
+        self.dtype = getattr(torch, dtype)
+        networks = networks_of(variants.build(variant, args, dtype).eval())
+        self.networks = dataclasses.replace(
+            networks,
+            pixel_to_token=self.watch.timed('network', networks.pixel_to_token),
+            token_to_latent=self.watch.timed('VQ decoding', networks.token_to_latent),
+            latent_to_pixel=self.watch.timed('VQ decoding', networks.latent_to_pixel))
+
+    def __call__(self, num_steps: int | None = None) -> measuring.Parts:
+        """Run it.
+
+        Args:
+            num_steps: Number of steps, if not that of the command line.
+
+        Returns:
+            Seconds of each part.
+        """
+        networks, num_images = self.networks, self.args.batch_size
+        sampler = DenoisingSampler(num_steps or min(
+            self.args.num_steps, networks.grid_size[0] * networks.grid_size[1]))
+        start = SamplingState.all_masked(
+            num_images, networks.image_size, networks.grid_size, networks.device)
+        self.watch.seconds.clear()
+        begin = self.watch.now()
+        with self._precision():
+            result = sampler.sample(networks, start, ImageNoise(0, range(num_images)))
+        total = self.watch.now() - begin
+        self.brightness = float(result.images.mean())
+        parts = dict(self.watch.seconds)
+        return {**parts, 'sampling': total - sum(parts.values())}
+
+    def _precision(self) -> contextlib.AbstractContextManager:
+        if self.dtype == torch.float32:
+            return contextlib.nullcontext()
+        return torch.autocast(self.watch.device.type, dtype=self.dtype)
+
+
+def measure(args: argparse.Namespace, arguments: list[str]) -> dict[str, Any]:
+    """Everything about each variant; see :func:`pretraining_step.measure`."""
+    memory = {v: measuring.peak_memory(
+        __file__, [*arguments, '--frozen', str(args.frozen), '--peak-of', v])
+        for v in args.variants}
+    runs = {v: Generation(v, args) for v in args.variants}
+    for run in runs.values():
+        run(num_steps=1)                # warms up
+    counted = {v: measuring.CountedOnce(run) for v, run in runs.items()}
+    times = measuring.in_turns(counted, args.rounds)
+    results = {}
+    for variant, run in runs.items():
+        dtype = str(run.dtype).removeprefix('torch.')
+        ceiling = measuring.matrix_product_rate(dtype, args.device)
+        results[variant] = measuring.summarize(
+            times[variant], args.batch_size, counted[variant].operations, ceiling)
+        results[variant].update(dtype=dtype, ceiling=ceiling, peak_memory_gb=memory[variant],
+                                brightness=run.brightness)
+    return dict(machine=measuring.describe_machine(args.device), arch=args.arch,
+                batch_size=args.batch_size, num_steps=args.num_steps, rounds=args.rounds,
+                results=results)
+
+
+def main(arguments: list[str] | None = None) -> dict[str, Any] | None:
+    """Measure, print, and write what --out names."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    args = parse_args(arguments)
+    if args.peak_of:
+        Generation(args.peak_of, args)(num_steps=2)
+        measuring.print_peak_memory(args.device)
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        args.frozen = Path(folder)
+        variants.write_frozen_weights(args)
+        result = measure(args, arguments)
+    print(result['machine'])
+    print(measuring.table(result['results']))
+    measuring.write_json(result, args.out)
+    return result
+
+
+if __name__ == '__main__':
+    main()

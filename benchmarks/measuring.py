@@ -1,0 +1,160 @@
+"""What the benchmarks share: time in turns, peak memory, operations, the machine's ceiling."""
+from __future__ import annotations
+
+import json
+import platform
+import re
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
+
+Parts = dict[str, float]
+
+
+def describe_machine(device: str) -> dict[str, Any]:
+    """Processor or GPU, threads and version of torch."""
+    cpu = platform.processor() or platform.machine()
+    if Path('/proc/cpuinfo').exists():
+        found = re.search(r'model name\s*: (.+)', Path('/proc/cpuinfo').read_text())
+        cpu = found.group(1) if found else cpu
+    machine = dict(cpu=cpu, threads=torch.get_num_threads(), torch=torch.__version__)
+    if torch.device(device).type == 'cuda':
+        machine['gpu'] = torch.cuda.get_device_name(device)
+    return machine
+
+
+def matrix_product_rate(dtype: str, device: str, repeats: int = 5) -> float:
+    """Operations per second of a large square matrix product, the fastest of some."""
+    size = 2048 if device == 'cpu' else 8192
+    left, right = (torch.randn(size, size, device=device).to(getattr(torch, dtype))
+                   for _ in range(2))
+    times = []
+    for _ in range(repeats + 1):        # the first one warms up
+        start = now(device)
+        torch.mm(left, right)
+        times.append(now(device) - start)
+    return 2 * size**3 / min(times[1:])
+
+
+def now(device: str | torch.device) -> float:
+    """Seconds, once the device has done what was started."""
+    if torch.device(device).type == 'cuda':
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def count_operations(function: Callable[[], Any]) -> int:
+    """Run a function and count the operations of its products and convolutions."""
+    with FlopCounterMode(display=False, custom_mapping=_cpu_attention()) as counter:
+        function()
+    return counter.get_total_flops()
+
+
+class CountedOnce:
+    """A timed function whose operations are counted in its first call.
+
+    Args:
+        function: Gives the seconds of its parts.
+    """
+
+    def __init__(self, function: Callable[[], Parts]) -> None:
+        self.function = function
+        self.operations = 0
+
+    def __call__(self) -> Parts:
+        """Run the function; the first call is slower by the counting."""
+        if self.operations:
+            return self.function()
+        results = []
+        self.operations = count_operations(lambda: results.append(self.function()))
+        return results[0]
+
+
+def in_turns(functions: dict[str, Callable[[], Parts]], rounds: int) -> dict[str, Parts]:
+    """Time functions in turns.
+
+    Args:
+        functions: By name what runs one variant once and gives the seconds of its parts.
+        rounds: Times that each one runs.
+
+    Returns:
+        The parts of each one's fastest round: what else runs on the machine only adds to them.
+    """
+    results = {name: [] for name in functions}
+    for _ in range(rounds):
+        for name, function in functions.items():
+            results[name].append(function())
+    return {name: min(rows, key=lambda row: sum(row.values())) for name, rows in results.items()}
+
+
+def peak_memory(script: str, args: Sequence[str]) -> float:
+    """Peak memory in GB of a process that runs a script with some more arguments.
+
+    The script ends its output with what :func:`print_peak_memory` prints.
+    """
+    done = subprocess.run([sys.executable, script, *args], check=True, text=True,
+                          stdout=subprocess.PIPE)
+    return float(done.stdout.split()[-1])
+
+
+def print_peak_memory(device: str) -> None:
+    """Print the peak memory of this process, or what it had of a GPU, in GB."""
+    if torch.device(device).type == 'cuda':
+        peak = torch.cuda.max_memory_allocated(device)
+    else:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(peak / 1e9)
+
+
+def summarize(parts: Parts, num_images: int, operations: int, ceiling: float) -> dict[str, Any]:
+    """Seconds by part, images per second, and the share of the ceiling in [0, 1]."""
+    seconds = sum(parts.values())
+    return dict(seconds=seconds, parts=parts, images_per_second=num_images / seconds,
+                operations=operations, share_of_ceiling=operations / seconds / ceiling)
+
+
+def table(results: dict[str, dict[str, Any]]) -> str:
+    """The numbers as a table; every variant is compared with the first."""
+    first = next(iter(results.values()))
+    names = ['', *results]
+    rows = [[part, *(f'{r["parts"].get(part, 0.):.3f} s' for r in results.values())]
+            for part in first['parts']]
+    for label, form in (
+            ('together', lambda r: f'{r["seconds"]:.3f} s'),
+            ('images/s', lambda r: f'{r["images_per_second"]:.3f}'),
+            ('times as fast', lambda r: f'{first["seconds"] / r["seconds"]:.2f}'),
+            ('peak memory', lambda r: f'{r["peak_memory_gb"]:.2f} GB'),
+            ('operations', lambda r: f'{r["operations"] / 1e9:.0f} G'),
+            ('of the ceiling', lambda r: f'{100 * r["share_of_ceiling"]:.0f} %'),
+            ('dtype', lambda r: r['dtype'])):
+        rows.append([label, *map(form, results.values())])
+    return '\n'.join(''.join(f'{cell:>18}' for cell in row) for row in [names, *rows])
+
+
+def write_json(result: dict[str, Any], path: Path | None) -> None:
+    """Write the numbers, if a file is named."""
+    if path:
+        path.write_text(json.dumps(result, indent=2) + '\n')
+
+
+def _cpu_attention() -> dict:
+    """Torch's fused attention on a CPU, which it does not count itself."""
+
+    def forward(query: Sequence[int], key: Sequence[int], value: Sequence[int], *_: Any,
+                **__: Any) -> int:
+        return sdpa_flop_count(query, key, value)
+
+    def backward(grad: Sequence[int], query: Sequence[int], key: Sequence[int],
+                 value: Sequence[int], *_: Any, **__: Any) -> int:
+        return sdpa_backward_flop_count(grad, query, key, value)
+
+    ops = torch.ops.aten
+    return {ops._scaled_dot_product_flash_attention_for_cpu: forward,
+            ops._scaled_dot_product_flash_attention_for_cpu_backward: backward}

@@ -1,0 +1,150 @@
+"""One step of ADDP's pre-training: the plain formulation against this toolbox's, part by part.
+
+The variants run in turns on the same images and masks (see variants.py). Peak memory is that of a
+process of its own. The share of the ceiling is the rate of the operations over that of a large
+matrix product in the same dtype, measured in the same run.
+
+    OMP_NUM_THREADS=2 python benchmarks/pretraining_step.py --out pretraining_step.json
+    python benchmarks/pretraining_step.py --device cuda --arch large --batch-size 64 \
+        --variants plain ours compiled --rounds 10
+"""
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import measuring
+import torch
+import variants
+from mmengine.optim import OptimWrapper
+from torch import Tensor
+
+from addp_mm.diffusion import NoisySample
+from addp_mm.models.algorithms import ADDP
+
+
+def parse_args(args: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    variants.add_arguments(parser, batch_size=4)
+    parser.add_argument('--mask-ratio', type=float, default=0.745,
+                        help='of m_t; default: the mean of the training, %(default)s')
+    return parser.parse_args(args)
+
+
+class Step:
+    """A training step that takes its time part by part.
+
+    Args:
+        variant: Name of the variant.
+        args: The command line.
+    """
+
+    def __init__(self, variant: str, args: argparse.Namespace) -> None:
+        self.args = args
+        self.model: ADDP = variants.build(
+            variant, args, variants.dtype_of(variant, args)).train()
+        self.optim: OptimWrapper = variants.build_optimizer(self.model, variant, args)
+        self.preprocessor = self.model.data_preprocessor
+        generator = torch.Generator().manual_seed(0)
+        shape = args.batch_size, 3, *self.preprocessor.image_size
+        self.images = torch.rand(shape, generator=generator).to(args.device)
+
+    def __call__(self) -> measuring.Parts:
+        """Run it.
+
+        Returns:
+            Seconds of each part.
+        """
+        self.parts = {}
+        with self.optim.optim_context(self.model):
+            token_ids, latents = self._timed('VQ encoding', self._encode)
+            masks = self._masks(token_ids)
+            probs = self._timed('predictor', partial(self._predict, token_ids, masks))
+            noisy = self._timed('VQ decoding', partial(self._decode, latents, masks, probs))
+            sample = NoisySample(token_ids, masks[0], probs[1], masks[2])
+            loss = self._timed('student forward', lambda: self.model.loss(noisy, sample))
+        self._timed('backward', lambda: self.optim.backward(loss['loss_token']))
+        self._timed('optimizer', self._update)
+        self.loss = loss['loss_token'].detach()
+        return self.parts
+
+    def _timed(self, name: str, function: Callable[[], Any]) -> Any:
+        start = measuring.now(self.args.device)
+        result = function()
+        self.parts[name] = measuring.now(self.args.device) - start
+        return result
+
+    def _encode(self) -> tuple[Tensor, Tensor]:
+        return self.preprocessor.tokenize(self.images)
+
+    def _masks(self, token_ids: Tensor) -> tuple[Tensor, Tensor, int]:
+        generator = torch.Generator(token_ids.device).manual_seed(0)
+        return self.preprocessor.diffusion.masks_at(
+            self.args.mask_ratio, token_ids.shape, token_ids.device, generator)
+
+    def _predict(self, token_ids: Tensor, masks: tuple) -> tuple[Tensor, Tensor]:
+        with self.preprocessor.token_predictor.running() as predictor:
+            return self.preprocessor.diffusion.predict(token_ids, *masks[:2], predictor)
+
+    def _decode(self, latents: Tensor, masks: tuple, probs: tuple) -> Tensor:
+        with self.preprocessor.tokenizer.running() as tokenizer:
+            noisy = self.preprocessor.diffusion.synthesize(latents, masks[0], probs[0], tokenizer)
+        return self.preprocessor.normalize(noisy.float().clamp(0, 1))
+
+    def _update(self) -> None:
+        self.optim.step()
+        self.optim.zero_grad()
+
+
+def measure(args: argparse.Namespace, arguments: list[str]) -> dict[str, Any]:
+    """Everything about each variant.
+
+    Args:
+        args: The command line.
+        arguments: The same as it was given, for the processes that measure memory.
+    """
+    memory = {v: measuring.peak_memory(
+        __file__, [*arguments, '--frozen', str(args.frozen), '--peak-of', v])
+        for v in args.variants}
+    steps = {v: Step(v, args) for v in args.variants}
+    operations = {v: measuring.count_operations(step) for v, step in steps.items()}  # warms up
+    times = measuring.in_turns(steps, args.rounds)
+    results = {}
+    for variant in args.variants:
+        dtype = variants.dtype_of(variant, args)
+        ceiling = measuring.matrix_product_rate(dtype, args.device)
+        results[variant] = measuring.summarize(
+            times[variant], args.batch_size, operations[variant], ceiling)
+        results[variant].update(dtype=dtype, ceiling=ceiling, peak_memory_gb=memory[variant],
+                                loss=float(steps[variant].loss))
+    return dict(machine=measuring.describe_machine(args.device), arch=args.arch,
+                batch_size=args.batch_size, rounds=args.rounds, results=results)
+
+
+def main(arguments: list[str] | None = None) -> dict[str, Any] | None:
+    """Measure, print, and write what --out names."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    args = parse_args(arguments)
+    if args.peak_of:
+        Step(args.peak_of, args)()
+        measuring.print_peak_memory(args.device)
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        args.frozen = Path(folder)
+        variants.write_frozen_weights(args)
+        result = measure(args, arguments)
+    print(result['machine'])
+    print(measuring.table(result['results']))
+    measuring.write_json(result, args.out)
+    return result
+
+
+if __name__ == '__main__':
+    main()

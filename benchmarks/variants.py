@@ -1,0 +1,139 @@
+"""The variants that the benchmarks compare, on random weights.
+
+- plain: as the reference release computes it, float32 on a CPU, float16 autocast on a GPU;
+- float32: this toolbox's formulation in float32;
+- ours: as the configs have it, in bfloat16 where the processor has it;
+- compiled: the same with ``torch.compile`` of student and frozen parts.
+"""
+from __future__ import annotations
+
+import argparse
+import copy
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.optim import OptimWrapper, build_optim_wrapper
+from mmengine.registry import DefaultScope
+from plain import plain_config, use_plain_attention
+from torch import nn
+
+import addp_mm  # noqa: F401  (registers)
+from addp_mm.models.algorithms import ADDP
+from addp_mm.models.layers import FrozenModule, cpu_has_bfloat16
+from addp_mm.registry import MODELS
+from addp_mm.weights import save_weights
+
+CONFIGS = Path(__file__).parents[1] / 'configs/addp'
+FILES = {'base': 'vit-b_1600e.py', 'large': 'vit-l_800e.py', 'tiny': 'vit-b_1600e.py'}
+VARIANTS = ('plain', 'float32', 'ours', 'compiled')
+# Seconds instead of minutes, to try a benchmark.
+TINY = dict(
+    data_preprocessor=dict(
+        tokenizer=dict(model=dict(image_size=64, num_codes=64, channels=32)),
+        token_predictor=dict(model=dict(
+            arch=dict(_delete_=True, embed_dims=48, depth=2, num_heads=4), decoder_depth=1,
+            decoder_heads=4, vocab_size=80, class_id=70, mask_id=79))),
+    backbone=dict(arch=dict(_delete_=True, embed_dims=48, num_layers=2, num_heads=4,
+                            feedforward_channels=192)),
+    neck=dict(vocab_size=80, embed_dims=48, depth=1, num_heads=4))
+
+
+def add_arguments(parser: argparse.ArgumentParser, batch_size: int) -> None:
+    """Add what the benchmarks of a whole model have in common."""
+    parser.add_argument('--arch', default='base', choices=list(FILES),
+                        help='encoder of the config (default: %(default)s)')
+    parser.add_argument('--batch-size', type=int, default=batch_size, help='default: %(default)s')
+    parser.add_argument('--device', default='cpu', help='default: %(default)s')
+    parser.add_argument('--dtype', choices=['float32', 'bfloat16', 'float16'],
+                        help='of "ours" and "compiled"; default: bfloat16 where it is fast')
+    parser.add_argument('--variants', nargs='+', default=['plain', 'ours'], choices=VARIANTS,
+                        help='the others are compared with the first (default: plain ours)')
+    parser.add_argument('--rounds', type=int, default=2,
+                        help='timed repetitions, the variants in turns; the fastest counts')
+    parser.add_argument('--out', type=Path, help='JSON file for the numbers')
+    parser.add_argument('--frozen', type=Path, help=argparse.SUPPRESS)
+    parser.add_argument('--peak-of', choices=VARIANTS, help=argparse.SUPPRESS)
+
+
+def dtype_of(variant: str, args: argparse.Namespace) -> str:
+    """Name of the dtype that a variant multiplies in."""
+    if variant == 'plain':
+        return 'float32' if args.device == 'cpu' else 'float16'
+    if variant == 'float32':
+        return 'float32'
+    if args.dtype:
+        return args.dtype
+    return 'bfloat16' if args.device != 'cpu' or cpu_has_bfloat16() else 'float32'
+
+
+def read_config(args: argparse.Namespace) -> Config:
+    """The training config of an architecture; its frozen parts read the folder ``frozen``."""
+    cfg = Config.fromfile(CONFIGS / FILES[args.arch], import_custom_modules=False)
+    if args.arch == 'tiny':
+        cfg.merge_from_dict(dict(model=copy.deepcopy(TINY)))
+    for name in ('tokenizer', 'token_predictor'):
+        cfg.model.data_preprocessor[name].checkpoint = str(args.frozen / f'{name}.safetensors')
+    return cfg
+
+
+def write_frozen_weights(args: argparse.Namespace) -> None:
+    """Write random weights of the frozen parts to the folder ``frozen``."""
+    write_random_weights(read_config(args).model.data_preprocessor)
+
+
+def write_random_weights(preprocessor: dict) -> None:
+    """Write the files that the config of an ``ADDPDataPreprocessor`` names, with random weights."""
+    torch.manual_seed(0)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        preprocessor = MODELS.build(preprocessor)
+    for module in preprocessor.modules():
+        if isinstance(module, FrozenModule):
+            names = module.description.state_dict()
+            save_weights({k: _random(k, v) for k, v in names.items()}, module.checkpoint)
+
+
+def build(variant: str, args: argparse.Namespace, dtype: str) -> ADDP:
+    """The model of a variant, its frozen parts in a dtype; the same weights in each."""
+    cfg = read_config(args).model.to_dict()
+    preprocessor = cfg['data_preprocessor']
+    if variant == 'plain':
+        cfg = plain_config(cfg, dtype)
+    else:
+        for name in ('tokenizer', 'token_predictor'):
+            preprocessor[name]['dtype'] = dtype
+    if variant == 'compiled':
+        options = dict(dynamic=False)
+        cfg['neck']['bucket'] = 32
+        cfg['compile_cfg'] = options
+        for name in ('tokenizer', 'token_predictor'):
+            preprocessor[name]['compile_cfg'] = options
+    torch.manual_seed(0)
+    MMLogger.get_current_instance().setLevel('WARNING')     # a line for every start value
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(cfg)
+    model.init_weights()
+    if variant == 'plain':
+        use_plain_attention(model)
+    return model.to(args.device)
+
+
+def build_optimizer(model: nn.Module, variant: str, args: argparse.Namespace) -> OptimWrapper:
+    """The optimizer of the config; for the plain variant torch's AdamW as it is by default."""
+    cfg = copy.deepcopy(read_config(args).optim_wrapper)
+    cfg.pop('accumulative_counts', None)
+    cfg.dtype = cfg.cpu_dtype = dtype_of(variant, args)
+    if cfg.cpu_dtype == 'float16':
+        cfg.cpu_dtype = 'float32'
+    if variant == 'plain':
+        cfg.optimizer.pop('fused', None)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        return build_optim_wrapper(model, cfg)
+
+
+def _random(name: str, like: torch.Tensor) -> torch.Tensor:
+    if like.ndim > 1:
+        return torch.randn(like.shape) * like[0].numel()**-0.5
+    is_scale = name.endswith('.weight')
+    return torch.ones(like.shape) if is_scale else torch.zeros(like.shape)

@@ -1,0 +1,48 @@
+"""benchmarks/dense_trunk.py measures each variant in a process of its own."""
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+FILE = Path(__file__).parents[2] / 'benchmarks/dense_trunk.py'
+ARCH = dict(embed_dims=32, num_layers=4, num_heads=2, feedforward_channels=64,
+            global_attn_indexes=[0, 1, 2, 3])
+
+
+@pytest.fixture
+def benchmark() -> ModuleType:
+    spec = importlib.util.spec_from_file_location('dense_trunk', FILE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize('variant', ['vitsam', 'plain', 'fused', 'checkpoint'])
+def test_variants_run(benchmark: ModuleType, variant: str):
+    args = benchmark.parse_args(['--image-size', '64', '--rounds', '1', '--variants', variant])
+    args.arch = ARCH
+    numbers = benchmark.measure(args)
+    assert min(numbers['forward'], numbers['backward']) > 0 and numbers['mib'] >= 0
+    assert numbers['seconds'] == numbers['forward'] + numbers['backward']
+
+
+def test_variants_are_compared_with_the_first(benchmark: ModuleType, tmp_path: Path, monkeypatch):
+    given = iter([dict(forward=2., backward=4., seconds=6., mib=100.),
+                  dict(forward=1., backward=2., seconds=3., mib=25.)])
+    monkeypatch.setattr(benchmark, 'measure_apart', lambda args, variant: next(given))
+    out = tmp_path / 'trunk.json'
+    benchmark.main(benchmark.parse_args(['--variants', 'vitsam', 'fused', '--out', str(out)]))
+    fused = json.loads(out.read_text())['variants']['fused']
+    assert (fused['speedup'], fused['memory']) == (2, 0.25)
+
+
+def test_peak_memory_is_that_of_the_block(benchmark: ModuleType):
+    with benchmark.PeakMemory('cpu') as memory:
+        pages = torch.ones(2**26)                     # 256 MiB
+        del pages
+    assert 200 < memory.mib < 400
