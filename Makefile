@@ -2,23 +2,29 @@
 # ADDP_PYTHON=/path/to/python uses an environment of your own instead. ARGS=... is handed to the command.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help env digits test style quality
+.PHONY: help env digits digits-long test style quality
 
 WORK_DIR ?= work_dirs/digits
 # Sets $$python, and puts this clone first on the path.
 WITH_ENV = python=$$(bash tools/make_env.sh) && export PYTHONPATH="$(CURDIR)$${PYTHONPATH:+:$$PYTHONPATH}"
+# The same with mmdet and mmseg; compiles for about 10 minutes the first time.
+WITH_DENSE = $(subst make_env.sh,make_env.sh --dense,$(WITH_ENV))
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
-env: ## make the environment, print the path of its python
-	@bash tools/make_env.sh
+env: ## make the environment, print the path of its python (ARGS=--dense: with mmdet and mmseg)
+	@bash tools/make_env.sh $(ARGS)
 
 digits: ## train the small pipeline on handwritten digits, on a CPU (WORK_DIR=work_dirs/digits)
 	@$(WITH_ENV) && "$$python" tools/run_digits.py --work-dir "$(WORK_DIR)" $(ARGS)
 
+digits-long: ## the same for longer, for digits that can be read
+	@$(WITH_ENV) && "$$python" tools/run_digits.py --configs configs/digits/long \
+		--work-dir work_dirs/digits_long --data work_dirs/digits/data $(ARGS)
+
 test: ## run the tests (ARGS='tests/diffusion -k mask')
-	@$(WITH_ENV) && "$$python" -m pytest $(ARGS)
+	@$(WITH_DENSE) && "$$python" -m pytest $(ARGS)
 
 style: ## mend what the linter can mend
 	@$(WITH_ENV) && "$$python" -m ruff check --fix-only .

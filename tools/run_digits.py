@@ -7,18 +7,17 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from mmengine.config import DictAction
+from mmengine.config import Config, DictAction
 from mmengine.logging import MMLogger
 
-from addp_mm.apis.stage_pictures import write_pictures
+from addp_mm.apis.stage_pictures import write_generated, write_pictures
 from addp_mm.apis.stages import StageError, chain_stages, find_shipped, run_stages
 from addp_mm.datasets.digits import write_digits
 
 END = """
-Everything is in {out}:
-  data/               {num_images} handwritten digits in ImageNet's layout
+{num_images} handwritten digits in ImageNet's layout are in {data}, everything else in {out}:
   vqgan/ mage/ addp/  checkpoints, logs and curves of the three trainings
-  pictures/           look at reconstructions.png first, then at training_view.png
+  pictures/           samples.png: generated digits, edits.png: lower halves inpainted, and more
 What to try next:
   all curves:         tensorboard --logdir {out}
   another mapping:    {argmax}
@@ -30,6 +29,11 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/digits'),
                         help='where everything goes (default: %(default)s)')
+    parser.add_argument('--configs', default='configs/digits',
+                        help='folder of vqgan.py, mage.py, addp.py and, for the sampler, '
+                             'generation.py (default: %(default)s)')
+    parser.add_argument('--data', type=Path,
+                        help='folder of the digits (default: data/ in --work-dir)')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={},
                         help='change settings of all three configs: key=value')
     return parser.parse_args()
@@ -40,14 +44,18 @@ def main(args: argparse.Namespace) -> None:
     started = time.monotonic()
     MMLogger.get_instance('addp_mm').setLevel('WARNING')  # each training has its own log
     out = args.work_dir
-    data = write_digits(out / 'data')
+    data = write_digits(args.data or out / 'data')
     options = {f'{part}_dataloader.dataset.data_root': str(data) for part in ('train', 'val')}
-    stages = chain_stages(find_shipped('configs/digits'), out, {**options, **args.cfg_options})
+    configs = find_shipped(args.configs)
+    stages = chain_stages(configs, out, {**options, **args.cfg_options})
     run_stages(stages, say)
     write_pictures(stages, out / 'pictures')
+    test = Config.fromfile(configs / 'generation.py', import_custom_modules=False).test_cfg
+    write_generated(stages[-1], out / 'pictures', test.seed, **test.sampler)
     argmax = replace(stages[-1], work_dir=out / 'addp_argmax', options={
         **stages[-1].options, 'model.data_preprocessor.diffusion.mapping': 'argmax'})
-    say(END.format(out=out, num_images=len(list(data.rglob('*.png'))), argmax=argmax.command_line))
+    num_images = len(list(data.rglob('*.png')))
+    say(END.format(out=out, data=data, num_images=num_images, argmax=argmax.command_line))
     say(f'Done in {(time.monotonic() - started) / 60:.1f} minutes.')
 
 

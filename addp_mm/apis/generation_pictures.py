@@ -1,4 +1,4 @@
-"""Pictures of what a model generates (paper Fig. 7, 8 and 16)."""
+"""Pictures of what a model generates and edits (paper Fig. 7, 8, 13 and 16)."""
 from __future__ import annotations
 
 from typing import Any
@@ -7,7 +7,13 @@ import numpy as np
 import torch
 
 from ..generation import SamplingResult
-from ..visualization import denoising_chain, sample_grid, spread_steps, token_embeddings
+from ..visualization import (
+    denoising_chain,
+    edit_rows,
+    sample_grid,
+    spread_steps,
+    token_embeddings,
+)
 from .inferencer import ADDPInferencer
 
 
@@ -35,6 +41,27 @@ def draw_generation(inferencer: ADDPInferencer, num_images: int = 16, seed: int 
         samples=sample_grid(torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255),
         steps=draw_steps(first, 0, num_steps),
         embeddings=draw_embeddings(first, 0, num_steps))
+
+
+def draw_lower_halves(inferencer: ADDPInferencer, images: torch.Tensor, num_samples: int = 4,
+                      seed: int = 0, **sampler: Any) -> np.ndarray:
+    """Inpaint the lower half of images, several times each.
+
+    Args:
+        inferencer: The model.
+        images: (N, 3, H, W), RGB in [0, 1].
+        num_samples: Results for each image.
+        seed: Any integer.
+        **sampler: Options of the sampler.
+
+    Returns:
+        (height, width, 3) uint8, RGB: a row for each image.
+    """
+    mask = torch.zeros(images.shape[2:], dtype=torch.bool)
+    mask[images.shape[2] // 2:] = True
+    results = [inferencer.edit(image, mask, num_samples, seed, **sampler) for image in images]
+    return edit_rows([(image, mask, torch.from_numpy(result).permute(0, 3, 1, 2).float() / 255)
+                      for image, result in zip(images, results, strict=True)])
 
 
 def draw_steps(result: SamplingResult, place: int, num_steps: int) -> np.ndarray:

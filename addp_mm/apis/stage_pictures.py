@@ -1,8 +1,9 @@
-"""Pictures of what trained stages do: reconstructions, what ADDP's training sees, curves."""
+"""Pictures of what trained stages do: reconstructions, training's view, samples, curves."""
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,10 +17,14 @@ from ..visualization.curves import draw_curves
 from ..visualization.image_grid import image_grid
 from ..visualization.scalars import read_run
 from ..visualization.training_view import training_view
+from .generation_pictures import draw_generation, draw_lower_halves
+from .inferencer import ADDPInferencer
 from .stages import Stage
 
 NUM_RECONSTRUCTIONS = 10
 NUM_VIEWED = 3
+NUM_GENERATED = 100
+NUM_EDITED = 6
 
 
 def write_pictures(stages: Sequence[Stage], folder: Path) -> dict[str, Path]:
@@ -43,13 +48,35 @@ def write_pictures(stages: Sequence[Stage], folder: Path) -> dict[str, Path]:
     return pictures
 
 
+def write_generated(stage: Stage, folder: Path, seed: int = 0, **sampler: Any) -> dict[str, Path]:
+    """Draw what a finished stage generates, and lower halves of held-out images, inpainted.
+
+    Args:
+        stage: Trained ADDP, or a token predictor.
+        folder: Where the PNG files go.
+        seed: Any integer.
+        **sampler: Options of the sampler.
+
+    Returns:
+        The file of each picture: 'samples', 'steps', 'edits'.
+    """
+    inferencer = ADDPInferencer(stage.cfg, stage.checkpoint)
+    pictures = draw_generation(inferencer, NUM_GENERATED, seed, **sampler)
+    images = _held_out(stage.cfg, inferencer.model.data_preprocessor, NUM_EDITED)
+    pictures['edits'] = draw_lower_halves(inferencer, images, seed=seed, **sampler)
+    files = {name: folder / f'{name}.png' for name in ('samples', 'steps', 'edits')}
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, file in files.items():
+        Image.fromarray(pictures[name]).save(file)
+    return files
+
+
 @torch.no_grad()
 def _draw_images(cfg: Config) -> dict[str, np.ndarray]:
     with DefaultScope.overwrite_default_scope('mmpretrain'):
-        dataset = DATASETS.build({**cfg.val_dataloader.dataset, 'serialize_data': False})
         preprocessor = MODELS.build(cfg.model).data_preprocessor
     preprocessor.load_frozen()
-    images = _spread_images(dataset, preprocessor, NUM_RECONSTRUCTIONS)
+    images = _held_out(cfg, preprocessor, NUM_RECONSTRUCTIONS)
     latents = preprocessor.tokenize(images)[1]
     with preprocessor.tokenizer.running() as tokenizer:
         reconstructions = tokenizer.decode(latents).float().clamp(0, 1)
@@ -58,8 +85,9 @@ def _draw_images(cfg: Config) -> dict[str, np.ndarray]:
         training_view=training_view(preprocessor, images[:NUM_VIEWED]))
 
 
-def _spread_images(dataset: torch.utils.data.Dataset, preprocessor: torch.nn.Module,
-                   count: int) -> Tensor:
-    """Images (N, 3, H, W) in [0, 1] at even spaces of a data set, at most ``count``."""
+def _held_out(cfg: Config, preprocessor: torch.nn.Module, count: int) -> Tensor:
+    """Images (N, 3, H, W) in [0, 1] at even spaces of the held-out ones, at most ``count``."""
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        dataset = DATASETS.build({**cfg.val_dataloader.dataset, 'serialize_data': False})
     places = np.linspace(0, len(dataset) - 1, min(count, len(dataset))).round().astype(int)
     return preprocessor.to_images(dict(inputs=[dataset[i]['inputs'] for i in places]))[0]

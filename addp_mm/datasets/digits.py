@@ -43,8 +43,8 @@ def write_digits(folder: str | Path, image_size: int = 32) -> Path:
         return folder
     _check_folder(folder)
     marker.unlink(missing_ok=True)
-    pixels, labels = _load_digits()
-    for part, indices in _split(labels).items():
+    pixels, labels = load_digits()
+    for part, indices in split_digits(labels).items():
         shutil.rmtree(folder / part, ignore_errors=True)
         for index in indices:
             path = folder / part / str(labels[index]) / f'{index:04d}.png'
@@ -64,19 +64,19 @@ def _check_folder(folder: Path) -> None:
                          'folder for the digits.')
 
 
-def _load_digits() -> tuple[np.ndarray, np.ndarray]:
+def load_digits() -> tuple[np.ndarray, np.ndarray]:
     """Pixels (1797, 8, 8) in 0 to 16 and labels (1797,)."""
     try:
-        from sklearn.datasets import load_digits
+        from sklearn.datasets import load_digits as load
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             'The handwritten digits come with scikit-learn, which is not installed: '
             'pip install scikit-learn') from error
-    digits = load_digits()
+    digits = load()
     return digits.images, digits.target
 
 
-def _split(labels: np.ndarray) -> dict[str, np.ndarray]:
+def split_digits(labels: np.ndarray) -> dict[str, np.ndarray]:
     """Indices of each part, ascending: held out are even spaces of a list sorted by digit."""
     order = np.argsort(labels, kind='stable')
     held_out = np.linspace(0, len(order) - 1, NUM_VAL).round().astype(int)

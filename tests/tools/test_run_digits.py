@@ -54,9 +54,11 @@ def make_stages(out: Path) -> list[Stage]:
     return chain_stages(find_shipped('configs/digits'), out, {**roots, **SHORT})
 
 
-def test_the_configs_need_no_options_in_their_default_folder():
+@pytest.mark.parametrize(('configs', 'folder'), [('digits', 'digits'),
+                                                ('digits/long', 'digits_long')])
+def test_the_configs_need_no_options_in_their_default_folder(configs: str, folder: str):
     data = {'train_dataloader.dataset.data_root': 'work_dirs/digits/data'}
-    stages = chain_stages(find_shipped('configs/digits'), Path('work_dirs/digits'), data)
+    stages = chain_stages(find_shipped(f'configs/{configs}'), Path(f'work_dirs/{folder}'), data)
     assert [stage.options for stage in stages] == [{}, {}, {}]
     assert [stage.cfg.work_dir for stage in stages] == [str(stage.work_dir) for stage in stages]
 
@@ -73,15 +75,20 @@ def test_each_stage_leaves_a_checkpoint_and_held_out_metrics(out: Path):
         assert list(stage.work_dir.glob('*/vis_data/events.out.tfevents*'))
 
 
-def test_the_tool_draws_and_says_what_is_next(out: Path, capsys: pytest.CaptureFixture):
+def test_the_tool_draws_and_says_what_is_next(out: Path, capsys: pytest.CaptureFixture,
+                                              monkeypatch: pytest.MonkeyPatch):
     """All stages are finished: only the pictures are left to make."""
-    load_tool('run_digits').main(Namespace(work_dir=out, cfg_options=SHORT))
+    monkeypatch.setattr('addp_mm.apis.stage_pictures.NUM_GENERATED', 4)
+    monkeypatch.setattr('addp_mm.apis.stage_pictures.NUM_EDITED', 2)
+    load_tool('run_digits').main(
+        Namespace(work_dir=out, configs='configs/digits', data=None, cfg_options=SHORT))
     said = capsys.readouterr().out
     assert said.count('already finished') == 3
-    last = said[said.index('Everything is in'):].splitlines()
+    last = said[said.index('1797 handwritten digits'):].splitlines()
     assert len(last) <= 15
     assert str(out) in last[0]
     pictures = {path.name: Image.open(path).size for path in (out / 'pictures').iterdir()}
     assert set(pictures) == {'reconstructions.png', 'training_view.png', 'curves_vqgan.png',
-                             'curves_mage.png', 'curves_addp.png'}
-    assert min(min(size) for size in pictures.values()) > 150
+                             'curves_mage.png', 'curves_addp.png', 'samples.png', 'steps.png',
+                             'edits.png'}
+    assert min(min(size) for size in pictures.values()) > 60

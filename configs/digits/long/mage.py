@@ -1,0 +1,22 @@
+# Stage 2 of the long run: more augmentation, longer, the weights averaged, and every mask ratio.
+_base_ = ['../mage.py', '_base_/augmentation.py']
+
+model = dict(
+    data_preprocessor=dict(tokenizer=dict(checkpoint='work_dirs/digits_long/vqgan/epoch_24.pth')),
+    # Of 16 tokens the recipe never sees more than 8. Here the sampler's late steps are trained too.
+    mask_ratio=dict(type='TruncatedNormalMaskRatio', min_ratio=0.02, std=0.3),
+    drop_ratio=0.)
+train_dataloader = dict(dataset=dict(pipeline={{_base_.augmented}}))
+
+max_epochs, warmup_epochs = 150, 2
+train_cfg = dict(max_epochs=max_epochs, val_interval=25)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, end=warmup_epochs, convert_to_iter_based=True),
+    dict(
+        type='CosineAnnealingLR',
+        begin=warmup_epochs,
+        end=max_epochs,
+        convert_to_iter_based=True)
+]
+custom_hooks = _base_.custom_hooks + [dict(type='EMAHook', momentum=0.002)]
+work_dir = 'work_dirs/digits_long/mage'
