@@ -143,7 +143,7 @@ class Ablations:
                              f'{list(self.seeds)}.')
         self._settings = dict(
             generation=self.generation.describe(), seeds=list(self.seeds),
-            gpus=self.num_processes, finetune=self.finetune_cfg and self.finetune_cfg.to_dict())
+            gpus=self.num_processes, finetune=self.finetune_cfg and _settings_of(self.finetune_cfg))
 
     @cached_property
     def finetune_cfg(self) -> Config | None:
@@ -160,8 +160,7 @@ class Ablations:
         """
         claim_folder(self.out, self._settings)
         for row in self.rows:
-            cfg = row.stage(self._folder(row)).cfg.to_dict()
-            claim_folder(self._folder(row), {k: v for k, v in cfg.items() if k != 'work_dir'})
+            claim_folder(self._folder(row), _settings_of(row.stage(self._folder(row)).cfg))
 
     def run(self) -> Path | None:
         """Run what is not done yet, and write the report after each row.
@@ -262,3 +261,8 @@ class Ablations:
 
     def _finetune_dir(self, row: AblationRow, seed: int) -> Path:
         return self._folder(row) / f'finetune_seed{seed}'
+
+
+def _settings_of(cfg: Config) -> dict[str, Any]:
+    """What a training depends on: its folder is none of it."""
+    return {key: value for key, value in cfg.to_dict().items() if key != 'work_dir'}
