@@ -104,10 +104,12 @@ setup(
     install_requires=read_requirements('runtime'),
     extras_require={
         'mim': read_requirements('mminstall'),
+        'dense': read_requirements('dense'),
         'optional': read_requirements('optional'),
         'tests': read_requirements('tests'),
         'all': [
-            line for name in ('mminstall', 'optional', 'tests') for line in read_requirements(name)
+            line for name in ('mminstall', 'dense', 'optional', 'tests')
+            for line in read_requirements(name)
         ],
     },
     cmdclass={'build_py': BuildPyWithMim},

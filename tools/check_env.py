@@ -11,14 +11,17 @@ import importlib
 import importlib.util
 import re
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 from types import ModuleType
 
 PIP = f'{sys.executable} -m pip'
-# Import names, and what provides them; the versions are those of requirements/mminstall.txt.
+# Import names, and what provides them; the versions are those of requirements/mminstall.txt
+# and dense.txt.
 OPENMMLAB = {
     'mmengine': 'onedl-mmengine==0.10.12',
     'mmcv': 'onedl-mmcv==2.3.6',
@@ -168,11 +171,20 @@ def find_missing_ops() -> Iterator[Finding]:
     if version_of('mmcv') is not None and not has_ops():
         yield Finding(
             'mmcv has no compiled ops (mmcv._ext). Detection with mmdet needs them, nothing else '
-            'does. Compiling takes 10 to 25 minutes and needs a C++ compiler.',
-            f'{_uninstall_stock()}{PIP} install ninja wheel "setuptools>=80" && '
-            f'MMCV_WITH_OPS=1 {PIP} install '
-            '--force-reinstall --no-deps --no-build-isolation --no-cache-dir --no-binary '
-            f'onedl-mmcv {OPENMMLAB["mmcv"]}', blocks=False)
+            'does. Compiling takes 10 to 25 minutes and needs a C++20 compiler. In a clone of this '
+            'project, `bash tools/make_env.sh --dense` makes an environment with them; for this '
+            'one:', f'{_uninstall_stock()}{_compile_command()}', blocks=False)
+
+
+def _compile_command() -> str:
+    """Install mmcv with its ops; mmcv asks for C++17 where the headers of torch need C++20."""
+    compiler = Path(tempfile.gettempdir()) / 'c++20'
+    wrapper = r"""printf '#!/usr/bin/env bash\nexec g++ "${@/#-std=c++17/-std=c++20}"\n'"""
+    return (f'{wrapper} > {compiler} '
+            f'&& chmod +x {compiler} && {PIP} install ninja wheel "setuptools>=80" && '
+            f'CXX={compiler} MMCV_WITH_OPS=1 {PIP} install --force-reinstall --no-deps '
+            f'--no-build-isolation --no-cache-dir --no-binary onedl-mmcv {OPENMMLAB["mmcv"]} && '
+            f'{PIP} install {" ".join(DOWNSTREAM.values())}')
 
 
 def has_ops() -> bool:

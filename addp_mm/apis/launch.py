@@ -11,18 +11,23 @@ import sys
 import traceback
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 from pathlib import Path
 
 import mmengine
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.device import get_device
-from mmengine.evaluator import DumpResults
 from mmengine.registry import RUNNERS
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import distributed
 
 from ..engine import read_pointer
+from .launch_scopes import (
+    add_test_time_augmentation,
+    check_scope,
+    draw_predictions,
+    loader_defaults,
+    prediction_dump,
+)
 
 PACKAGE = Path(__file__).resolve().parents[1]
 EXIT_USER_ERROR = 2
@@ -85,7 +90,7 @@ def train(args: Namespace) -> None:
     """
     cfg = merge_train_args(Config.fromfile(args.config), args)
     runner = build_runner(cfg)
-    check_train_data(runner)
+    check_data(runner, 'train', 'val')
     try:
         runner.train()
     except KeyboardInterrupt:
@@ -106,9 +111,11 @@ def test(args: Namespace) -> None:
     """
     if args.out is None and args.out_item is not None:
         raise ValueError('--out-item says what to write, expected --out FILE as well.')
-    runner = build_runner(merge_test_args(Config.fromfile(args.config), args))
+    cfg = merge_test_args(Config.fromfile(args.config), args)
+    runner = build_runner(cfg)
+    check_data(runner, 'test')
     if args.out and args.out_item in ('pred', None):
-        runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
+        runner.test_evaluator.metrics.append(prediction_dump(cfg, args.out))
     metrics = runner.test()
     if args.out and args.out_item == 'metrics':
         mmengine.dump(metrics, args.out)
@@ -148,21 +155,21 @@ def merge_test_args(cfg: Config, args: Namespace) -> Config:
     if args.amp:
         cfg.test_cfg.fp16 = True
     if args.show or args.show_dir is not None:
-        if 'visualization' not in cfg.default_hooks:
-            raise ValueError('--show and --show-dir need a hook: set default_hooks.visualization='
-                             'dict(type=\'VisualizationHook\') in the config.')
-        cfg.default_hooks.visualization.update(
-            enable=True, show=args.show, wait_time=args.wait_time, out_dir=args.show_dir,
-            interval=args.interval)
-    if args.tta:
-        _add_test_time_augmentation(cfg)
+        draw_predictions(cfg, args)
     _set_loader_defaults(cfg, 'test_dataloader', args)
     cfg.merge_from_dict(args.cfg_options or {})
+    if args.tta:        # wraps the model that the options are about
+        add_test_time_augmentation(cfg)
     return cfg
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the runner of a config, changed where this machine needs it; the log says how."""
+    """Build the runner of a config, changed where this machine needs it; the log says how.
+
+    Raises:
+        ValueError: If the library that the config is for does not work.
+    """
+    check_scope(cfg)
     notes = adapt_to_machine(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     for note in notes:
@@ -194,28 +201,52 @@ def adapt_to_machine(cfg: Config) -> list[str]:
         return notes
     for wrapper in _optim_wrappers(cfg):
         if wrapper.get('type') == 'AmpOptimWrapper':
-            wrapper.type = 'PortableAmpOptimWrapper'
+            wrapper.type = 'mmpretrain.PortableAmpOptimWrapper'
             notes.append('AmpOptimWrapper needs a GPU: PortableAmpOptimWrapper is used instead.')
     if cfg.get('launcher', 'none') != 'none':
         _connect_without_gpu(cfg)
         notes.append(f'There is no GPU: {distributed.get_world_size()} processes are connected '
                      'with gloo.')
+        if cfg.get('sync_bn'):
+            cfg.sync_bn = None
+            notes.append('There is no GPU: batch statistics are those of each process (sync_bn).')
     return notes
 
 
-def check_train_data(runner: Runner) -> None:
-    """Build the training data before the run starts, and see that an epoch has a batch.
+def check_data(runner: Runner, *phases: str) -> None:
+    """Build the data sets before the run starts, and see that they have images.
+
+    Args:
+        runner: The runner.
+        phases: 'train', 'val', 'test'; what the config leaves out is passed over.
 
     Raises:
-        ValueError: If it has none.
+        ValueError: If a data set is empty, or an epoch of training has no batch.
     """
-    loop = runner.train_loop
-    if isinstance(loop, EpochBasedTrainLoop) and len(loop.dataloader) == 0:
-        loader = loop.dataloader
-        raise ValueError(
-            f'{len(loader.dataset)} training images on {runner.world_size} processes do not fill '
-            f'one batch of {loader.batch_size}: lower train_dataloader.batch_size, or set '
-            'train_dataloader.drop_last=False.')
+    for phase in phases:
+        try:
+            loop = getattr(runner, f'{phase}_loop')
+        except ValueError as error:
+            if 'need at least one array' not in str(error):    # of mmengine, to serialize them
+                raise
+            raise ValueError(
+                f'{_source(runner.cfg[f"{phase}_dataloader"].dataset)} has no image with a label: '
+                f'expected at least one for {phase}_dataloader. Labels of classes that are not in '
+                'its metainfo.classes do not count.') from error
+        if isinstance(loop, EpochBasedTrainLoop) and len(loop.dataloader) == 0:
+            loader = loop.dataloader
+            raise ValueError(
+                f'{len(loader.dataset)} training images on {runner.world_size} processes do not '
+                f'fill one batch of {loader.batch_size}: lower train_dataloader.batch_size, or set '
+                'train_dataloader.drop_last=False.')
+
+
+def _source(dataset: ConfigDict) -> str:
+    """Where the labels of a data set are, by its config."""
+    place = dataset.get('ann_file') or dataset.get('data_prefix') or ''
+    if isinstance(place, dict):
+        place = place.get('seg_map_path') or next(iter(place.values()), '')
+    return os.path.join(dataset.get('data_root') or '', place) or dataset.type
 
 
 def is_meant_for_user(error: Exception) -> bool:
@@ -248,11 +279,10 @@ def _merge_common_args(cfg: Config, args: Namespace) -> None:
 
 
 def _set_loader_defaults(cfg: Config, name: str, args: Namespace, **defaults: bool) -> None:
-    """What mmpretrain's tools set where the config is silent: configs rely on it."""
+    """What the library's tools set where the config is silent: configs rely on it."""
     if cfg.get(name) is None:
         return
-    cfg[name] = ConfigDict(
-        {'pin_memory': True, 'collate_fn': dict(type='default_collate'), **defaults, **cfg[name]})
+    cfg[name] = ConfigDict({**loader_defaults(cfg), **defaults, **cfg[name]})
     if args.no_pin_memory:
         cfg[name].pin_memory = False
 
@@ -264,18 +294,6 @@ def _optim_wrappers(cfg: Config) -> Iterator[ConfigDict]:
         return
     several = [part for part in wrapper.values() if isinstance(part, dict) and 'optimizer' in part]
     yield from several or [wrapper]
-
-
-def _add_test_time_augmentation(cfg: Config) -> None:
-    """Average class scores over flips, unless the config describes another way."""
-    cfg.setdefault('tta_model', dict(type='mmpretrain.AverageClsScoreTTA'))
-    if 'tta_pipeline' not in cfg:
-        pipeline = deepcopy(cfg.test_dataloader.dataset.pipeline)
-        flips = [dict(type='RandomFlip', prob=1.), dict(type='RandomFlip', prob=0.)]
-        pipeline[-1] = dict(type='TestTimeAug', transforms=[flips, [pipeline[-1]]])
-        cfg.tta_pipeline = pipeline
-    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
-    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
 
 
 def _existing_checkpoint(path: str) -> str:

@@ -4,10 +4,12 @@ from .effective_batch_hook import EffectiveBatchHook
 from .epoch_accumulation_hook import EpochAccumulationHook
 from .frozen_weights_hook import FROZEN_WEIGHTS, FrozenWeightsHook
 from .generation_preview_hook import GenerationPreviewHook
+from .label_check_hook import LabelCheckHook
 from .reconstruction_grid_hook import ReconstructionGridHook
 from .seed_iteration_hook import SeedIterationHook
 
 __all__ = [
     'FROZEN_WEIGHTS', 'AtomicCheckpointHook', 'EffectiveBatchHook', 'EpochAccumulationHook',
-    'FrozenWeightsHook', 'GenerationPreviewHook', 'ReconstructionGridHook', 'SeedIterationHook'
+    'FrozenWeightsHook', 'GenerationPreviewHook', 'LabelCheckHook', 'ReconstructionGridHook',
+    'SeedIterationHook'
 ]

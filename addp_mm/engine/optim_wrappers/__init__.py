@@ -2,8 +2,9 @@
 from .amp_optim_wrapper import PortableAmpOptimWrapper
 from .grouped_optim_wrapper_constructor import GroupedOptimWrapperConstructor
 from .joint_optim_wrapper import JointOptimWrapperConstructor, JointOptimWrapperDict
+from .layer_decay_constructor import BackboneLayerDecayConstructor
 
 __all__ = [
-    'GroupedOptimWrapperConstructor', 'JointOptimWrapperConstructor', 'JointOptimWrapperDict',
-    'PortableAmpOptimWrapper'
+    'BackboneLayerDecayConstructor', 'GroupedOptimWrapperConstructor',
+    'JointOptimWrapperConstructor', 'JointOptimWrapperDict', 'PortableAmpOptimWrapper'
 ]

@@ -1,0 +1,115 @@
+"""What the tools of mmpretrain, mmdet and mmseg do differently; `default_scope` says which."""
+from __future__ import annotations
+
+import importlib
+from argparse import Namespace
+from copy import deepcopy
+
+from mmengine.config import Config, ConfigDict
+from mmengine.evaluator import DumpResults
+
+_DENSE_SCOPES = ('mmdet', 'mmseg')
+
+
+def scope_of(cfg: Config) -> str:
+    """The library that a config is for."""
+    return cfg.get('default_scope') or 'mmpretrain'
+
+
+def check_scope(cfg: Config) -> None:
+    """See that the library a config is for can be imported.
+
+    Raises:
+        ValueError: If mmdet or mmseg is missing or does not work, for mmdet also without mmcv's
+            compiled operations.
+    """
+    scope = scope_of(cfg)
+    if scope not in _DENSE_SCOPES:
+        return
+    try:
+        importlib.import_module(f'{scope}.models')
+    except (ImportError, AssertionError) as error:     # mmdet and mmseg assert versions
+        reason = str(error).splitlines()[0]
+        raise ValueError(f'This config needs {scope}, which cannot be imported ({reason}): '
+                         '`python tools/check_env.py` prints the command that installs it.'
+                         ) from error
+
+
+def loader_defaults(cfg: Config) -> dict:
+    """What the library's tools set in a data loader where the config is silent."""
+    if scope_of(cfg) in _DENSE_SCOPES:
+        return dict(pin_memory=True)        # images differ in size: mmengine's own collate function
+    return dict(pin_memory=True, collate_fn=dict(type='default_collate'))
+
+
+def draw_predictions(cfg: Config, args: Namespace) -> None:
+    """Have the predictions of a test shown in a window or written to a folder.
+
+    Args:
+        cfg: Changed in place.
+        args: ``show``, ``show_dir``, ``wait_time`` and ``interval`` of ``tools/test.py``.
+
+    Raises:
+        ValueError: If the config lacks the hook that draws.
+    """
+    hook = cfg.default_hooks.get('visualization')
+    if hook is None:
+        raise ValueError('--show and --show-dir need a hook that draws: set default_hooks.'
+                         'visualization in the config, for mmpretrain dict(type='
+                         '\'VisualizationHook\').')
+    hook.update(show=args.show, wait_time=args.wait_time, interval=args.interval)
+    if scope_of(cfg) not in _DENSE_SCOPES:
+        hook.update(enable=True, out_dir=args.show_dir)
+        return
+    hook.draw = True
+    if args.show_dir is not None and scope_of(cfg) == 'mmdet':
+        hook.test_out_dir = args.show_dir
+    elif args.show_dir is not None:
+        cfg.visualizer.save_dir = args.show_dir
+
+
+def add_test_time_augmentation(cfg: Config) -> None:
+    """Test on flipped images as well, unless the config describes another way.
+
+    Raises:
+        ValueError: If it does not, in a library without a default; for a model with masks in mmdet,
+            which cannot merge them.
+    """
+    if scope_of(cfg) == 'mmdet' and 'mask_head' in cfg.model.get('roi_head', {}):
+        raise ValueError('--tta: mmdet merges the boxes of several views, but no masks. Leave '
+                         '--tta out, or the mask head.')
+    if 'tta_model' not in cfg or 'tta_pipeline' not in cfg:
+        if scope_of(cfg) == 'mmseg':
+            raise ValueError('--tta expects tta_model and tta_pipeline in the config, as '
+                             'configs/mmseg/_base_/ade20k_512.py has them.')
+        cfg.setdefault('tta_model', _tta_model(cfg))
+        cfg.setdefault('tta_pipeline', _flipping_pipeline(cfg))
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+
+
+def prediction_dump(cfg: Config, path: str) -> DumpResults:
+    """The metric that writes all predictions to a file; masks of mmdet as run-length code."""
+    if scope_of(cfg) == 'mmdet':
+        from mmdet.evaluation import DumpDetResults
+        return DumpDetResults(out_file_path=path)
+    return DumpResults(out_file_path=path)
+
+
+def _tta_model(cfg: Config) -> dict:
+    if scope_of(cfg) == 'mmdet':
+        nms = dict(type='nms', iou_threshold=0.5)       # of mmdet's own tool
+        return dict(type='DetTTAModel', tta_cfg=dict(nms=nms, max_per_img=100))
+    return dict(type='mmpretrain.AverageClsScoreTTA')
+
+
+def _flipping_pipeline(cfg: Config) -> list[dict]:
+    pipeline = deepcopy(cfg.test_dataloader.dataset.pipeline)
+    flips = [dict(type='RandomFlip', prob=1.), dict(type='RandomFlip', prob=0.)]
+    last = pipeline[-1]
+    if scope_of(cfg) == 'mmdet':
+        last = dict(type='PackDetInputs', meta_keys=(
+            'img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip',
+            'flip_direction'))
+    pipeline[-1] = dict(type='TestTimeAug', transforms=[flips, [last]])
+    return pipeline

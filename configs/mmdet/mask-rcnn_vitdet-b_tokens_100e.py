@@ -1,0 +1,11 @@
+# The row "MAGE" of paper Tab. 7: the encoder reads VQ tokens instead of pixels (36.3 box AP, 31.3
+# mask AP). The encoder's weights are a token predictor's, as configs/mage trains them.
+_base_ = 'mask-rcnn_vitdet-b_100e.py'
+
+model = dict(
+    backbone=dict(
+        pre_norm=True,  # as MAGE's encoder has it
+        tokenizer=dict(
+            model=dict(type='mmpretrain.VQGAN', image_size=256),
+            checkpoint='checkpoints/vqgan.safetensors'),
+        init_cfg=dict(checkpoint='checkpoints/mage_base.safetensors', prefix=None)))

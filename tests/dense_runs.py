@@ -1,0 +1,62 @@
+"""The small detection and segmentation trainings of configs/digits, a few iterations long."""
+from __future__ import annotations
+
+import importlib.util
+from argparse import Namespace
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+from addp_mm.datasets import write_digit_scenes
+from addp_mm.models.backbones import ADDPViT
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+needs_dense = pytest.mark.skipif(
+    not all(_is_installed(name) for name in ('mmcv._ext', 'mmdet', 'mmseg', 'sklearn')),
+    reason='needs mmdet, mmseg and mmcv\'s compiled operations: tools/make_env.sh --dense')
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGS = dict(mmdet=ROOT / 'configs' / 'digits' / 'mask-rcnn.py',
+               mmseg=ROOT / 'configs' / 'digits' / 'upernet.py')
+ARCH = dict(embed_dims=96, num_layers=4, num_heads=4, feedforward_channels=384)
+
+
+def prepare(folder: Path) -> None:
+    """Write scenes, and a checkpoint of pre-training as configs/digits/addp.py makes it."""
+    write_digit_scenes(folder / 'scenes', num_training=6, num_validation=3)
+    encoder = ADDPViT(arch=ARCH, img_size=32, patch_size=8)
+    encoder.init_weights()
+    weights = {f'backbone.{name}': tensor for name, tensor in encoder.state_dict().items()}
+    torch.save(dict(state_dict=weights, meta={}), folder / 'addp.pth')
+
+
+def options(folder: Path, scope: str, *more: str) -> list[str]:
+    """The words after ``--cfg-options`` for two iterations on the scenes of a folder."""
+    loaders = [f'{part}_dataloader.dataset.data_root={folder}/scenes/'
+               for part in ('train', 'val', 'test')]
+    files = [f'{part}_evaluator.ann_file={folder}/scenes/coco/instances_validation.json'
+             for part in ('val', 'test')] if scope == 'mmdet' else []
+    return [*loaders, *files, f'model.backbone.init_cfg.checkpoint={folder}/addp.pth',
+            'train_cfg.max_iters=2', 'train_cfg.val_interval=2', 'train_dataloader.batch_size=2',
+            'default_hooks.checkpoint.interval=2', *more]
+
+
+def tool(name: str) -> ModuleType:
+    """One of this project's tools as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / 'tools' / f'{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def arguments(name: str, *words: object) -> Namespace:
+    """The command line of a tool, read."""
+    return tool(name).parse_args([str(word) for word in words])
