@@ -19,7 +19,7 @@ DOCS = [ROOT / 'docs' / name for name in ('model_zoo.md', 'robustness.md')]
 def test_all_metafiles_are_imported():
     index = yaml.safe_load((ROOT / 'model-index.yml').read_text())
     assert sorted(index['Import']) == [str(path.relative_to(ROOT)) for path in METAFILES]
-    assert {'addp', 'mage', 'vqgan'} <= {path.parent.name for path in METAFILES}
+    assert {'addp', 'mage', 'mmdet', 'mmseg', 'vqgan'} <= {path.parent.name for path in METAFILES}
 
 
 @pytest.mark.parametrize('model', MODELS, ids=[model['Name'] for model in MODELS])
@@ -38,7 +38,8 @@ def test_trainings_are_listed_once():
     listed = [model['Config'] for model in MODELS]
     assert len(set(listed)) == len(listed) and len({m['Name'] for m in MODELS}) == len(MODELS)
     wanted = {str(path.relative_to(ROOT)) for folder in (
-        'addp', 'addp/ablations', 'mage', 'mage/benchmarks', 'vqgan')
+        'addp', 'addp/ablations', 'mage', 'mage/benchmarks', 'mmdet', 'mmseg',
+        'vqgan')
         for path in (ROOT / 'configs' / folder).glob('*.py')}
     assert wanted <= set(listed)
 
