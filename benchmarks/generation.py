@@ -11,9 +11,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import sys
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import measuring
@@ -86,9 +83,7 @@ class Generation:
 
 def measure(args: argparse.Namespace, arguments: list[str]) -> dict[str, Any]:
     """Everything about each variant; see :func:`pretraining_step.measure`."""
-    memory = {v: measuring.peak_memory(
-        __file__, [*arguments, '--frozen', str(args.frozen), '--peak-of', v])
-        for v in args.variants}
+    memory = variants.peak_memories(__file__, args, arguments)
     runs = {v: Generation(v, args) for v in args.variants}
     for run in runs.values():
         run(num_steps=1)                # warms up
@@ -109,20 +104,8 @@ def measure(args: argparse.Namespace, arguments: list[str]) -> dict[str, Any]:
 
 def main(arguments: list[str] | None = None) -> dict[str, Any] | None:
     """Measure, print, and write what --out names."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    args = parse_args(arguments)
-    if args.peak_of:
-        Generation(args.peak_of, args)(num_steps=2)
-        measuring.print_peak_memory(args.device)
-        return None
-    with tempfile.TemporaryDirectory() as folder:
-        args.frozen = Path(folder)
-        variants.write_frozen_weights(args)
-        result = measure(args, arguments)
-    print(result['machine'])
-    print(measuring.table(result['results']))
-    measuring.write_json(result, args.out)
-    return result
+    return variants.run_benchmark(
+        parse_args, measure, lambda args: Generation(args.peak_of, args)(num_steps=2), arguments)
 
 
 if __name__ == '__main__':

@@ -7,13 +7,14 @@ import re
 import resource
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
+
+from addp_mm.apis.generation_speed import Stopwatch
 
 Parts = dict[str, float]
 
@@ -35,19 +36,12 @@ def matrix_product_rate(dtype: str, device: str, repeats: int = 5) -> float:
     size = 2048 if device == 'cpu' else 8192
     left, right = (torch.randn(size, size, device=device).to(getattr(torch, dtype))
                    for _ in range(2))
-    times = []
+    watch, times = Stopwatch(torch.device(device)), []
     for _ in range(repeats + 1):        # the first one warms up
-        start = now(device)
+        start = watch.now()
         torch.mm(left, right)
-        times.append(now(device) - start)
+        times.append(watch.now() - start)
     return 2 * size**3 / min(times[1:])
-
-
-def now(device: str | torch.device) -> float:
-    """Seconds, once the device has done what was started."""
-    if torch.device(device).type == 'cuda':
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
 
 
 def count_operations(function: Callable[[], Any]) -> int:

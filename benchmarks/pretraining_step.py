@@ -11,11 +11,6 @@ matrix product in the same dtype, measured in the same run.
 from __future__ import annotations
 
 import argparse
-import sys
-import tempfile
-from collections.abc import Callable
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import measuring
@@ -24,6 +19,7 @@ import variants
 from mmengine.optim import OptimWrapper
 from torch import Tensor
 
+from addp_mm.apis.generation_speed import Stopwatch
 from addp_mm.diffusion import NoisySample
 from addp_mm.models.algorithms import ADDP
 
@@ -48,6 +44,7 @@ class Step:
 
     def __init__(self, variant: str, args: argparse.Namespace) -> None:
         self.args = args
+        self.watch = Stopwatch(torch.device(args.device))
         self.model: ADDP = variants.build(
             variant, args, variants.dtype_of(variant, args)).train()
         self.optim: OptimWrapper = variants.build_optimizer(self.model, variant, args)
@@ -62,24 +59,18 @@ class Step:
         Returns:
             Seconds of each part.
         """
-        self.parts = {}
+        self.watch.seconds.clear()
         with self.optim.optim_context(self.model):
-            token_ids, latents = self._timed('VQ encoding', self._encode)
+            token_ids, latents = self.watch.timed('VQ encoding', self._encode)()
             masks = self._masks(token_ids)
-            probs = self._timed('predictor', partial(self._predict, token_ids, masks))
-            noisy = self._timed('VQ decoding', partial(self._decode, latents, masks, probs))
+            probs = self.watch.timed('predictor', self._predict)(token_ids, masks)
+            noisy = self.watch.timed('VQ decoding', self._decode)(latents, masks, probs)
             sample = NoisySample(token_ids, masks[0], probs[1], masks[2])
-            loss = self._timed('student forward', lambda: self.model.loss(noisy, sample))
-        self._timed('backward', lambda: self.optim.backward(loss['loss_token']))
-        self._timed('optimizer', self._update)
+            loss = self.watch.timed('student forward', self.model.loss)(noisy, sample)
+        self.watch.timed('backward', self.optim.backward)(loss['loss_token'])
+        self.watch.timed('optimizer', self._update)()
         self.loss = loss['loss_token'].detach()
-        return self.parts
-
-    def _timed(self, name: str, function: Callable[[], Any]) -> Any:
-        start = measuring.now(self.args.device)
-        result = function()
-        self.parts[name] = measuring.now(self.args.device) - start
-        return result
+        return dict(self.watch.seconds)
 
     def _encode(self) -> tuple[Tensor, Tensor]:
         return self.preprocessor.tokenize(self.images)
@@ -110,9 +101,7 @@ def measure(args: argparse.Namespace, arguments: list[str]) -> dict[str, Any]:
         args: The command line.
         arguments: The same as it was given, for the processes that measure memory.
     """
-    memory = {v: measuring.peak_memory(
-        __file__, [*arguments, '--frozen', str(args.frozen), '--peak-of', v])
-        for v in args.variants}
+    memory = variants.peak_memories(__file__, args, arguments)
     steps = {v: Step(v, args) for v in args.variants}
     operations = {v: measuring.count_operations(step) for v, step in steps.items()}  # warms up
     times = measuring.in_turns(steps, args.rounds)
@@ -130,20 +119,8 @@ def measure(args: argparse.Namespace, arguments: list[str]) -> dict[str, Any]:
 
 def main(arguments: list[str] | None = None) -> dict[str, Any] | None:
     """Measure, print, and write what --out names."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    args = parse_args(arguments)
-    if args.peak_of:
-        Step(args.peak_of, args)()
-        measuring.print_peak_memory(args.device)
-        return None
-    with tempfile.TemporaryDirectory() as folder:
-        args.frozen = Path(folder)
-        variants.write_frozen_weights(args)
-        result = measure(args, arguments)
-    print(result['machine'])
-    print(measuring.table(result['results']))
-    measuring.write_json(result, args.out)
-    return result
+    return variants.run_benchmark(
+        parse_args, measure, lambda args: Step(args.peak_of, args)(), arguments)
 
 
 if __name__ == '__main__':

@@ -9,8 +9,13 @@ from __future__ import annotations
 
 import argparse
 import copy
+import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import measuring
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
@@ -55,6 +60,41 @@ def add_arguments(parser: argparse.ArgumentParser, batch_size: int) -> None:
     parser.add_argument('--out', type=Path, help='JSON file for the numbers')
     parser.add_argument('--frozen', type=Path, help=argparse.SUPPRESS)
     parser.add_argument('--peak-of', choices=VARIANTS, help=argparse.SUPPRESS)
+
+
+def run_benchmark(parse_args: Callable[[list[str] | None], argparse.Namespace],
+                  measure: Callable[[argparse.Namespace, list[str]], dict[str, Any]],
+                  run_once: Callable[[argparse.Namespace], object],
+                  arguments: list[str] | None = None) -> dict[str, Any] | None:
+    """Measure, print, and write what --out names; with --peak-of run one variant for its memory.
+
+    Args:
+        parse_args: Reads the command line.
+        measure: Gives the numbers, from the arguments read and as they are.
+        run_once: Runs the variant ``peak_of`` once.
+        arguments: The command line, if not that of the process.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    args = parse_args(arguments)
+    if args.peak_of:
+        run_once(args)
+        measuring.print_peak_memory(args.device)
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        args.frozen = Path(folder)
+        write_frozen_weights(args)
+        result = measure(args, arguments)
+    print(result['machine'])
+    print(measuring.table(result['results']))
+    measuring.write_json(result, args.out)
+    return result
+
+
+def peak_memories(script: str, args: argparse.Namespace, arguments: list[str]) -> dict[str, float]:
+    """Peak memory in GB of each variant, from processes that run ``script`` with --peak-of."""
+    return {variant: measuring.peak_memory(
+        script, [*arguments, '--frozen', str(args.frozen), '--peak-of', variant])
+        for variant in args.variants}
 
 
 def dtype_of(variant: str, args: argparse.Namespace) -> str:

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from addp_mm.apis.label_efficiency import METHODS, LabelEfficiency, summarise, write_table
+from addp_mm.apis.resumable_tool import run_resumable
 from addp_mm.apis.stages import find_shipped
 
 
@@ -28,29 +29,26 @@ def parse_args(words: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def main(words: list[str] | None = None) -> int:
-    """Measure what is not measured yet and write the table; returns the exit code."""
-    args = parse_args(words)
+def measure(args: argparse.Namespace) -> None:
+    """Measure what is not measured yet and write the table."""
     runs = LabelEfficiency(
         find_shipped('configs') / 'digits', args.out,
         lambda name, record: print(
             f'{name}: {record["accuracy"]:.1f} % in {record["seconds"]:.0f} s', flush=True))
-    try:
-        if args.seeds < 1:
-            raise ValueError(f'--seeds must be at least 1, got {args.seeds}.')
-        found = {name: runs.run(name, METHODS[name], range(args.seeds)) for name in args.methods}
-        rows = [summarise(METHODS[name], records) for name, records in found.items() if records]
-        print(write_table(rows, args.out) if rows else '', end='')
-    except KeyboardInterrupt:
-        print('Interrupted. Run the same command again to go on.', file=sys.stderr)
-        return 130
-    except (OSError, ValueError) as error:
-        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
-        return 2
+    if args.seeds < 1:
+        raise ValueError(f'--seeds must be at least 1, got {args.seeds}.')
+    found = {name: runs.run(name, METHODS[name], range(args.seeds)) for name in args.methods}
+    rows = [summarise(METHODS[name], records) for name, records in found.items() if records]
+    print(write_table(rows, args.out) if rows else '', end='')
     missing = [name for name, records in found.items() if records is None]
     if missing:
         print(f'Another process works on {", ".join(missing)}: run the command again after it.')
-    return 0
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run the tool with the words given; returns the exit code."""
+    args = parse_args(words)
+    return run_resumable(lambda: measure(args))
 
 
 if __name__ == '__main__':

@@ -21,6 +21,7 @@ from mmengine.device import get_device
 import addp_mm  # noqa: F401  (registers)
 from addp_mm.apis.claimed_folder import claim_folder
 from addp_mm.apis.load_model import build_model
+from addp_mm.apis.resumable_tool import run_resumable
 from addp_mm.apis.robustness import CLASSES_OF, CLEAN, RobustnessRun, plan_parts, test_pipeline
 from addp_mm.apis.robustness_report import (
     records_of_predictions,
@@ -120,27 +121,24 @@ def score_predictions(args: argparse.Namespace) -> dict:
     return dict(records=records, out=out)
 
 
-def main() -> int:
-    """Measure, print the table and write the report; returns the exit code."""
-    args = parse_args()
+def evaluate(args: argparse.Namespace) -> None:
+    """Measure, print the table and write the report."""
     named = {name: getattr(args, name.replace('-', '_')) for name in DATA_SETS}
     folders = {name: folder for name, folder in named.items() if folder is not None}
-    try:
-        if args.predictions is not None and folders:
-            raise ValueError('Name the images to measure, or --predictions, not both.')
-        done = score_predictions(args) if args.predictions else measure(args, folders)
-    except KeyboardInterrupt:
-        print('Interrupted. Run the same command again to go on.', file=sys.stderr)
-        return 130
-    except (ImportError, OSError, ValueError) as error:
-        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
-        return 2
+    if args.predictions is not None and folders:
+        raise ValueError('Name the images to measure, or --predictions, not both.')
+    done = score_predictions(args) if args.predictions else measure(args, folders)
     if done is None:
         print('Run the same command once the other processes are done.')
-        return 0
+        return
     print(table_text(table_row(done['records'])))
     print(done['out'] / 'robustness.md')
-    return 0
+
+
+def main() -> int:
+    """Run the tool; returns the exit code."""
+    args = parse_args()
+    return run_resumable(lambda: evaluate(args))
 
 
 if __name__ == '__main__':

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from addp_mm.apis.progress import progress_bar
+from addp_mm.apis.resumable_tool import run_resumable
 from addp_mm.evaluation.reference_set import prepare_reference
 
 
@@ -26,20 +27,17 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> int:
-    """Write the set and print where it is; returns the exit code."""
-    args = parse_args()
-    try:
-        with progress_bar('reference set') as bar:
-            count = prepare_reference(args.source, args.out, args.size, args.threads, bar)
-    except KeyboardInterrupt:
-        print('Interrupted. Run the same command again to go on.', file=sys.stderr)
-        return 130
-    except (OSError, ValueError) as error:
-        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
-        return 2
+def prepare(args: argparse.Namespace) -> None:
+    """Write the set and print where it is."""
+    with progress_bar('reference set') as bar:
+        count = prepare_reference(args.source, args.out, args.size, args.threads, bar)
     print(f'{count} images of {args.size} x {args.size} pixels in {args.out}')
-    return 0
+
+
+def main() -> int:
+    """Run the tool; returns the exit code."""
+    args = parse_args()
+    return run_resumable(lambda: prepare(args))
 
 
 if __name__ == '__main__':

@@ -23,7 +23,7 @@ from addp_mm.apis.extractor_arguments import add_extractor_arguments, build_extr
 from addp_mm.apis.generate import add_sampler_arguments, sampler_options
 from addp_mm.apis.progress import progress_bar
 from addp_mm.apis.quality_record import describe_set
-from addp_mm.apis.stages import StageError
+from addp_mm.apis.resumable_tool import run_resumable
 from addp_mm.evaluation.generation_scores import reference_features
 from addp_mm.evaluation.reference_set import open_reference
 
@@ -85,23 +85,17 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
+def run(args: argparse.Namespace) -> None:
+    """Run all rows and say where the report is."""
+    report = prepare(args).run()
+    print(report or 'Run the same command once the other processes are done.')
+
+
 def main() -> int:
-    """Run all rows and report them; returns the exit code."""
+    """Run the tool; returns the exit code."""
     args = parse_args()
     MMLogger.get_instance('addp_mm').setLevel('WARNING')  # each training has its own log
-    try:
-        report = prepare(args).run()
-    except KeyboardInterrupt:
-        print('Interrupted. Run the same command again to go on.', file=sys.stderr)
-        return 130
-    except StageError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except (ImportError, OSError, ValueError) as error:
-        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
-        return 2
-    print(report or 'Run the same command once the other processes are done.')
-    return 0
+    return run_resumable(lambda: run(args))
 
 
 if __name__ == '__main__':

@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from addp_mm.apis.launch import run_tool
+from addp_mm.apis.sweep_report import markdown_table
 from addp_mm.atomic_write import write_whole
 
 TRAIN = Path(__file__).with_name('train.py')
@@ -114,12 +115,10 @@ def format_table(rows: Sequence[tuple[str, str, Sequence[dict[str, float]]]]) ->
     """
     names = [name for name, _ in SCORES.values()
              if any(name in results[0] for _, _, results in rows)]
-    lines = [f'| config | encoder | {" | ".join(names)} |', '|---' * (len(names) + 2) + '|']
-    for config, start, results in rows:
-        cells = [_summary([scores[name] for scores in results]) if name in results[0] else ''
-                 for name in names]
-        lines.append(f'| {config} | {start} | {" | ".join(cells)} |')
-    return '\n'.join(lines) + '\n'
+    return markdown_table([
+        dict(config=config, encoder=start, **{
+            name: _summary([scores[name] for scores in results]) if name in results[0] else ''
+            for name in names}) for config, start, results in rows])
 
 
 def _summary(values: Sequence[float]) -> str:

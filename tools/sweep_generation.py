@@ -20,6 +20,7 @@ from addp_mm.apis.generate import (
 )
 from addp_mm.apis.progress import progress_bar
 from addp_mm.apis.quality_record import describe_set
+from addp_mm.apis.resumable_tool import run_resumable
 from addp_mm.apis.sweep import SWEEPS, Sweep, sweep_samplers
 from addp_mm.apis.sweep_report import format_cell, point_row, write_sweep_report
 from addp_mm.evaluation.generation_scores import reference_features
@@ -76,33 +77,29 @@ def prepare(args: argparse.Namespace) -> tuple[Sweep, list[dict]]:
     return sweep, samplers
 
 
-def main() -> int:
-    """Measure all points and report them; returns the exit code."""
-    args = parse_args()
-    try:
-        sweep, samplers = prepare(args)
-        records = []
-        for sampler in samplers:
-            record = sweep.run_point(sampler)
-            if record is None:
-                print(f'another process works on {sampler}', flush=True)
-                continue
-            records.append(record)
-            report = write_sweep_report(args.sweep, records, args.out)
-            row = point_row(args.sweep, record)
-            print('  '.join(f'{name} {format_cell(value)}' for name, value in row.items()),
-                  flush=True)
-    except KeyboardInterrupt:
-        print('Interrupted. Run the same command again to go on.', file=sys.stderr)
-        return 130
-    except (ImportError, OSError, ValueError) as error:
-        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
-        return 2
+def measure(args: argparse.Namespace) -> None:
+    """Measure all points and report them."""
+    sweep, samplers = prepare(args)
+    records = []
+    for sampler in samplers:
+        record = sweep.run_point(sampler)
+        if record is None:
+            print(f'another process works on {sampler}', flush=True)
+            continue
+        records.append(record)
+        report = write_sweep_report(args.sweep, records, args.out)
+        row = point_row(args.sweep, record)
+        print('  '.join(f'{name} {format_cell(value)}' for name, value in row.items()), flush=True)
     if len(records) < len(samplers):
         print('Run the same command once the other processes are done.')
     else:
         print(report)
-    return 0
+
+
+def main() -> int:
+    """Run the tool; returns the exit code."""
+    args = parse_args()
+    return run_resumable(lambda: measure(args))
 
 
 if __name__ == '__main__':

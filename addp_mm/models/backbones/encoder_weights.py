@@ -74,16 +74,34 @@ def load_encoder(encoder: nn.Module, checkpoint: str, prefix: str | None = None)
             file is of a deeper encoder.
     """
     content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu', logger='silent')
-    patches = getattr(encoder, 'patch_embed', None)
-    num_codes = patches.num_codes if isinstance(patches, TokenPatchEmbed) else None
     try:
-        conversion = convert_to_encoder(state_dict_of(content, checkpoint), prefix, num_codes)
+        conversion = find_encoder(encoder, state_dict_of(content, checkpoint), prefix)
         load = _load(encoder, conversion)
     except ValueError as error:
         raise ValueError(f'{checkpoint} does not fit the {type(encoder).__name__}: '
                          f'{error}') from error
     MMLogger.get_current_instance().info(f'{type(encoder).__name__} from {checkpoint}: {load}')
     return load
+
+
+def find_encoder(encoder: nn.Module, weights: Mapping[str, Tensor],
+                 prefix: str | None = None) -> Conversion:
+    """Take the tensors for an encoder, of pixels or of tokens, out of those of a file.
+
+    Args:
+        encoder: The encoder.
+        weights: Tensors of the file.
+        prefix: See :func:`load_encoder`.
+
+    Returns:
+        The tensors by the encoder's names; whether any is missing is not looked at.
+
+    Raises:
+        ValueError: If the file is of a MAGE and the encoder reads pixels, or lacks tensors.
+    """
+    patches = getattr(encoder, 'patch_embed', None)
+    num_codes = patches.num_codes if isinstance(patches, TokenPatchEmbed) else None
+    return convert_to_encoder(weights, prefix, num_codes)
 
 
 def _load(encoder: nn.Module, conversion: Conversion) -> EncoderLoad:

@@ -10,9 +10,8 @@ from mmpretrain.models.classifiers import ImageClassifier
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
-from ...converters import convert_to_encoder
 from ...registry import MODELS
-from ..layers import TokenPatchEmbed
+from ..backbones import find_encoder
 
 # The norm behind the averaged patches, which no pre-training has, starts as the identity.
 _NEW_PARAMETERS = ('ln2.', )
@@ -115,11 +114,9 @@ class KNNClassifier(ImageClassifier):
 
     def _take_encoder(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
         """Put the encoder of whatever checkpoint there is in the place of the checkpoint."""
-        patches = getattr(self.backbone, 'patch_embed', None)
-        num_codes = patches.num_codes if isinstance(patches, TokenPatchEmbed) else None
         inner = {name[len(prefix):]: tensor for name, tensor in state_dict.items()
                  if name.startswith(prefix)}
-        encoder = convert_to_encoder(inner, num_codes=num_codes).weights
+        encoder = find_encoder(self.backbone, inner).weights
         wanted = self.backbone.state_dict()
         missing = [name for name in wanted
                    if name not in encoder and not name.startswith(_NEW_PARAMETERS)]

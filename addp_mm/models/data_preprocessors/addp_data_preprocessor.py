@@ -12,10 +12,7 @@ from torch import Tensor
 
 from ...diffusion import NoisySample
 from ...registry import MODELS, TASK_UTILS
-from ..layers import FrozenModule
-
-IMAGENET_MEAN = (123.675, 116.28, 103.53)
-IMAGENET_STD = (58.395, 57.12, 57.375)
+from ..layers import IMAGENET_MEAN, IMAGENET_STD, FrozenModule
 
 
 class TokenizingPreprocessor(SelfSupDataPreprocessor):

@@ -1,35 +1,18 @@
 # What the recipes with a few labelled digits share: 10 labels a class, chosen by `labels_seed`,
 # scores on the 297 held-out digits. Numbers without a source are our choice; how the rates were
 # found stands in benchmarks/recognition.md.
-_base_ = 'digits.py'
+_base_ = ['digits.py', '../../_base_/models/vit-b_classifier.py']
 
 model = dict(
-    type='ImageClassifier',
-    data_preprocessor=dict(  # ImageNet's mean and std, as the encoder is pre-trained with
-        num_classes=10,
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        to_rgb=True),
+    data_preprocessor=dict(num_classes=10),
     backbone=dict(
-        type='ADDPViT',
-        arch=dict(embed_dims=96, num_layers=4, num_heads=4, feedforward_channels=384),
+        arch=dict(
+            _delete_=True, embed_dims=96, num_layers=4, num_heads=4, feedforward_channels=384),
         img_size=32,
         patch_size=8,
-        drop_rate=0.,
-        drop_path_rate=0.1,
-        pre_norm=False,  # as the reference release; True keeps the norm of the pre-training
-        final_norm=False,
-        out_type='avg_featmap',
-        init_cfg=dict(
-            type='Pretrained',
-            checkpoint='work_dirs/digits/addp/epoch_45.pth',
-            prefix='backbone.')),
-    head=dict(
-        type='LinearClsHead',
-        num_classes=10,
-        in_channels=96,
-        loss=dict(type='LabelSmoothLoss', label_smooth_val=0.1, num_classes=10),
-        init_cfg=dict(type='TruncNormal', layer='Linear', std=2e-5)))
+        init_cfg=dict(checkpoint='work_dirs/digits/addp/epoch_45.pth')),
+    head=dict(num_classes=10, in_channels=96, loss=dict(num_classes=10)),
+    train_cfg=None)  # no mixed images
 
 train_dataloader = dict(
     batch_size=50,

@@ -1,26 +1,8 @@
 # What every detection training shares.
+_base_ = '../../_base_/dense_runtime.py'
+
 default_scope = 'mmdet'
-custom_imports = dict(imports=['addp_mm'], allow_failed_imports=False)
-
 default_hooks = dict(
-    timer=dict(type='IterTimerHook'),
-    logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
-    param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(
-        type='mmpretrain.AtomicCheckpointHook', by_epoch=False, interval=5000, max_keep_ckpts=2),
-    sampler_seed=dict(type='DistSamplerSeedHook'),
-    visualization=dict(type='DetVisualizationHook'))
-custom_hooks = [
-    dict(type='mmpretrain.LabelCheckHook'),  # before training: do data and heads fit?
-    dict(type='mmpretrain.FrozenWeightsHook'),  # of a tokenizer, where there is one
-]
-
-env_cfg = dict(
-    cudnn_benchmark=True,  # all images of a training have one size
-    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
-    dist_cfg=dict(backend='nccl'))
-visualizer = dict(type='DetLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')])
-log_processor = dict(type='LogProcessor', window_size=50, by_epoch=False)
-log_level = 'INFO'
-load_from = None
-resume = False
+    checkpoint=dict(interval=5000), visualization=dict(type='DetVisualizationHook'))
+visualizer = dict(type='DetLocalVisualizer')
+log_processor = dict(type='LogProcessor', window_size=50)
