@@ -43,7 +43,8 @@ class DiffusionProcess:
         self.per_image = per_image
 
     def draw_masks(self, shape: tuple[int, int, int], device: torch.device,
-                   generator: torch.Generator | None = None) -> tuple[Tensor, Tensor, int | None]:
+                   generator: torch.Generator | None = None
+                   ) -> tuple[Tensor, Tensor, int | tuple[int, ...]]:
         """Draw m_t and, around it, m_{t+d}.
 
         The ratios are drawn on the host from torch's default generator: they need no wait for the
@@ -55,17 +56,18 @@ class DiffusionProcess:
             generator: Generator on ``device`` for the places.
 
         Returns:
-            m_t and m_{t+d}, (N, h, w) bool, and the number of places that m_t leaves in every
-            image, None if it differs between images.
+            m_t and m_{t+d}, (N, h, w) bool, and the number of places that m_t leaves: one for all
+            images, or one for each if they have ratios of their own.
         """
         num_tokens = shape[1] * shape[2]
         draws = [self.mask_ratio.sample() for _ in range(shape[0] if self.per_image else 1)]
-        counts = torch.tensor([[num_masked(r, num_tokens) for r in pair] for pair in draws])
+        counts = [[num_masked(r, num_tokens) for r in pair] for pair in draws]
         noise = torch.rand(shape, device=device, generator=generator)
         if self.per_image:
-            small, large = counts.to(device).unbind(1)
-            return *nested_masks(noise, small, large), None
-        small, large = counts[0].tolist()
+            small, large = torch.tensor(counts).to(device).unbind(1)
+            return (*nested_masks(noise, small, large),
+                    tuple(num_tokens - smaller for smaller, _ in counts))
+        small, large = counts[0]
         return *nested_masks(noise, small, large), num_tokens - small
 
     def masks_at(self, ratio: float, shape: tuple[int, int, int], device: torch.device,

@@ -17,14 +17,14 @@ class NoisySample:
         token_ids: z_0, (N, h, w) int64.
         mask: m_t, (N, h, w) bool, True = unreliable.
         target_probs: q(z_{t-1} | z_t), (N, K, h, w); None where nothing is to be learned.
-        num_reliable: Number of reliable tokens per image, where it is the same for all images;
-            None where it differs. Known on the host, so that no device has to be waited for.
+        num_reliable: Number of reliable tokens, known on the host so that no device has to be
+            waited for: one for all images, or one for each. None where nobody counted them.
     """
 
     token_ids: Tensor
     mask: Tensor
     target_probs: Tensor | None = None
-    num_reliable: int | None = None
+    num_reliable: int | tuple[int, ...] | None = None
 
     def reliable_tokens(self, multiple: int = 1) -> tuple[Tensor, Tensor, Tensor | None]:
         """The reliable tokens of each image in row-major order.
@@ -37,26 +37,24 @@ class NoisySample:
 
         Returns:
             Their ids (N, R), their flat places on the grid (N, R), and the padding (N, R) bool
-            (True = no token), None if there is none and ``multiple`` is 1.
+            (True = no token), None where one number holds for all images and ``multiple`` is 1.
         """
-        mask, counts = self.mask.flatten(1), self.num_reliable
-        if counts is None:
-            counts = (~mask).sum(dim=1, keepdim=True)
-            length = int(counts.max())
-        else:
-            length = counts
-        length = _round_up(length, multiple, mask.shape[1])
+        mask, known = self.mask.flatten(1), self.num_reliable
+        counts = known if isinstance(known, int) else (~mask).sum(dim=1, keepdim=True)
+        longest = int(counts.max()) if known is None else _largest(known)
+        length = _round_up(longest, multiple, mask.shape[1])
         places = mask.byte().argsort(dim=1, stable=True)[:, :length]
         padding = None
-        if multiple > 1 or self.num_reliable is None:
+        if multiple > 1 or not isinstance(known, int):
             padding = (torch.arange(length, device=mask.device) >= counts).expand_as(places)
         return self.token_ids.flatten(1).gather(1, places), places, padding
 
     def masked_places(self, multiple: int = 1) -> tuple[Tensor, NoisySample]:
         """The masked places of each image in row-major order, and what is behind them.
 
-        Where their number is not known on the host all places are returned, the masked ones first:
-        to count them the device would have to be waited for.
+        Images with fewer masked places than the fullest one are padded at the end. Where their
+        number is not known on the host all places are returned, the masked ones first: to count
+        them the device would have to be waited for.
 
         Args:
             multiple: See :meth:`reliable_tokens`; the padding is reliable places.
@@ -68,7 +66,7 @@ class NoisySample:
         mask = self.mask.flatten(1)
         length = mask.shape[1]
         if self.num_reliable is not None:
-            length = _round_up(length - self.num_reliable, multiple, length)
+            length = _round_up(length - _smallest(self.num_reliable), multiple, length)
         places = (~mask).byte().argsort(dim=1, stable=True)[:, :length]
         probs = self.target_probs
         if probs is not None:
@@ -81,6 +79,14 @@ class NoisySample:
 def gather_places(rows: Tensor, places: Tensor) -> Tensor:
     """The rows (N, M, D) of (N, L, D) at flat places (N, M)."""
     return rows.gather(1, places[..., None].expand(-1, -1, rows.shape[2]))
+
+
+def _largest(counts: int | tuple[int, ...]) -> int:
+    return counts if isinstance(counts, int) else max(counts)
+
+
+def _smallest(counts: int | tuple[int, ...]) -> int:
+    return counts if isinstance(counts, int) else min(counts)
 
 
 def _round_up(count: int, multiple: int, limit: int) -> int:

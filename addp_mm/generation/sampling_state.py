@@ -53,9 +53,10 @@ class SamplingState:
     @property
     def tokens(self) -> NoisySample:
         """Ids and mask as the networks take them."""
-        counts = set(self.num_masked)
-        num_reliable = self.mask[0].numel() - counts.pop() if len(counts) == 1 else None
-        return NoisySample(self.token_ids, self.mask, num_reliable=num_reliable)
+        counts = tuple(self.mask[0].numel() - masked for masked in self.num_masked)
+        if len(set(counts)) == 1:
+            counts = counts[0]
+        return NoisySample(self.token_ids, self.mask, num_reliable=counts)
 
     def to_cpu(self) -> SamplingState:
         """A copy on the CPU."""

@@ -59,8 +59,8 @@ def test_the_larger_mask_is_larger():
 def test_each_image_with_its_own_ratio():
     process = DiffusionProcess(per_image=True)
     mask, later, num_reliable = process.draw_masks((12, 16, 16), CPU)
-    assert num_reliable is None
-    assert len(set(counts_of(mask))) > 4
+    assert num_reliable == tuple(256 - count for count in counts_of(mask))
+    assert len(set(num_reliable)) > 4
     assert not (mask & ~later).any()
     smaller, larger = (mask.flatten(1).sum(dim=1), later.flatten(1).sum(dim=1))
     assert bool(((larger > smaller) | (smaller >= 253)).all())

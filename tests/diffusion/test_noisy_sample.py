@@ -20,8 +20,9 @@ def test_equal_counts_come_in_row_major_order_without_padding():
     assert padding is None
 
 
-def test_unequal_counts_are_padded_at_the_end():
-    ids, places, padding = NoisySample(IDS, MASK).reliable_tokens()
+@pytest.mark.parametrize('num_reliable', [None, (3, 2)])
+def test_unequal_counts_are_padded_at_the_end(num_reliable: tuple[int, int] | None):
+    ids, places, padding = NoisySample(IDS, MASK, num_reliable=num_reliable).reliable_tokens()
     assert padding.tolist() == [[False, False, False], [False, False, True]]
     assert ids[0].tolist() == [11, 13, 14] and ids[1, :2].tolist() == [20, 25]
     assert places[0].tolist() == [1, 3, 4] and places[1, :2].tolist() == [0, 5]
@@ -58,6 +59,12 @@ def test_masked_places(multiple: int, length: int):
     assert masked.mask.tolist() == [[True] * 3 + [False] * (length - 3)] * 2
     assert torch.equal(masked.target_probs[1, :, 2], probs[1, :, 1, 1])
     assert masked.target_probs.shape == (2, 4, length)
+
+
+def test_masked_places_of_unequal_number_are_padded_at_the_end():
+    places, masked = NoisySample(IDS, MASK, num_reliable=(3, 2)).masked_places()
+    assert places.tolist() == [[0, 2, 5, 1], [1, 2, 3, 4]]
+    assert masked.mask.tolist() == [[True] * 3 + [False], [True] * 4]
 
 
 def test_masked_places_of_unknown_number_are_all_places():

@@ -35,9 +35,10 @@ def test_width_of_the_embedding_may_differ():
     assert head(torch.randn(2, 6, 6), torch.randn(9, 4)).shape == (2, 9, 2, 3)
 
 
-def sample_with(num_reliable: int | None) -> NoisySample:
+def sample_with(num_reliable: int | tuple[int, int] | None) -> NoisySample:
     noise = torch.rand(2, 6).argsort(dim=1).argsort(dim=1).view(2, 2, 3)
-    counts = torch.tensor([2, 5])[:, None, None] if num_reliable is None else num_reliable
+    counts = torch.tensor((2, 5) if num_reliable is None else num_reliable)
+    counts = counts.view(-1, 1, 1)
     return NoisySample(torch.randint(7, (2, 2, 3)), noise >= counts,
                        torch.randn(2, 7, 2, 3).softmax(dim=1), num_reliable)
 
@@ -47,9 +48,9 @@ LOSSES = [dict(), dict(target='hard', label_smoothing=0.), dict(target='both')]
 
 @pytest.mark.parametrize('options', LOSSES)
 @pytest.mark.parametrize('bucket', [1, 4])
-@pytest.mark.parametrize('num_reliable', [0, 2, 5, None])
+@pytest.mark.parametrize('num_reliable', [0, 2, 5, (2, 5), None])
 def test_loss_needs_logits_at_masked_places_only(options: dict, bucket: int,
-                                                 num_reliable: int | None):
+                                                 num_reliable: int | tuple[int, int] | None):
     head = TokenHead(**SIZES, bucket=bucket, loss=dict(type='MaskedTokenLoss', **options))
     sample, embedding = sample_with(num_reliable), torch.randn(9, 6)
     features = torch.randn(2, 6, 6, requires_grad=True)
@@ -62,9 +63,10 @@ def test_loss_needs_logits_at_masked_places_only(options: dict, bucket: int,
 
 
 @pytest.mark.parametrize(('bucket', 'num_reliable', 'wanted'), [
-    (1, 2, 4), (4, 2, 4), (4, 5, 4), (4, 1, 6), (1, None, 6)
+    (1, 2, 4), (4, 2, 4), (4, 5, 4), (4, 1, 6), (1, (3, 5), 3), (1, None, 6)
 ])
-def test_places_that_are_projected(bucket: int, num_reliable: int | None, wanted: int):
+def test_places_that_are_projected(bucket: int, num_reliable: int | tuple[int, int] | None,
+                                   wanted: int):
     head, seen = TokenHead(**SIZES, bucket=bucket), []
     head.token_projection.register_forward_pre_hook(lambda _, args: seen.append(args[0].shape))
     head.loss(torch.randn(2, 6, 6), torch.randn(9, 6), sample_with(num_reliable))
