@@ -54,7 +54,11 @@ class SeedIterationHook(Hook):
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Seed every default generator of this process."""
-        sequence = np.random.SeedSequence((_shared_seed(runner), runner.iter, runner.rank))
+        self.seed(runner, runner.iter)
+
+    def seed(self, runner: Runner, iteration: int) -> None:
+        """Seed them for an iteration; a loop that prepares batches ahead asks for it too."""
+        sequence = np.random.SeedSequence((_shared_seed(runner), iteration, runner.rank))
         set_random_seed(int(sequence.generate_state(1)[0]))
 
 

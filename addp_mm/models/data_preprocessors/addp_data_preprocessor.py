@@ -123,13 +123,16 @@ class ADDPDataPreprocessor(TokenizingPreprocessor):
         """Prepare a batch.
 
         Args:
-            data: See :meth:`to_images`.
+            data: See :meth:`to_images`. A batch that was prepared here for training is returned as
+                it is: a loop may prepare batches ahead.
             training: Whether to draw noisy images.
 
         Returns:
             ``inputs``: normalised images (N, 3, H, W), noisy ones in training; ``data_samples``:
             the :class:`NoisySample` in training, what the loader gave otherwise.
         """
+        if isinstance(data.get('data_samples'), NoisySample):
+            return data
         images, data_samples = self.to_images(data)
         if not training:
             return dict(inputs=self.normalize(images), data_samples=data_samples)

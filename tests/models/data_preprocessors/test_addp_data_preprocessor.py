@@ -178,8 +178,13 @@ def test_seeded_training_batches_repeat(preprocessor: ADDPDataPreprocessor):
 def test_one_ratio_for_each_image(tmp_path: Path):
     preprocessor = build(tmp_path, diffusion=dict(type='DiffusionProcess', per_image=True))
     sample = preprocessor(tiny_batch(8), training=True)['data_samples']
-    assert sample.num_reliable is None
-    assert len(set(sample.mask.flatten(1).sum(dim=1).tolist())) > 2
+    assert list(sample.num_reliable) == (~sample.mask).flatten(1).sum(dim=1).tolist()
+    assert len(set(sample.num_reliable)) > 2
+
+
+def test_a_prepared_batch_is_returned_as_it_is(preprocessor: ADDPDataPreprocessor):
+    prepared = preprocessor(tiny_batch(), training=True)
+    assert preprocessor(prepared, training=True) is prepared
 
 
 def test_grids_that_are_not_square(tmp_path: Path):
