@@ -39,6 +39,9 @@ def add_model_arguments(parser: ArgumentParser) -> None:
     parser.add_argument('--dtype', choices=DTYPES, default='float32',
                         help='precision; float64 for pixels that do not depend on the machine '
                              '(default: %(default)s)')
+    parser.add_argument('--cuda-graphs', action='store_true',
+                        help='on a GPU, start the kernels of a network as one: faster for small '
+                             'batches')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction,
                         help='change settings of the config: key=value')
 
@@ -77,7 +80,7 @@ def build_inferencer(args: Namespace) -> ADDPInferencer:
     device = args.device or get_device()
     if device == 'cuda':
         device = f'cuda:{int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count()}'
-    return ADDPInferencer(cfg, args.checkpoint, device, args.dtype)
+    return ADDPInferencer(cfg, args.checkpoint, device, args.dtype, args.cuda_graphs)
 
 
 def generate(args: Namespace) -> OutputFolder:

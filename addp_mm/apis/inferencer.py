@@ -17,6 +17,7 @@ from ..generation import (
     ImageGenerator,
     Inpainting,
     SamplingResult,
+    capture_networks,
     extend,
     networks_of,
     to_pixels,
@@ -41,11 +42,13 @@ class ADDPInferencer:
         device: Where to run; a GPU if there is one, by default.
         dtype: Precision of all networks: 'float32' (reference release), 'bfloat16' or 'float16';
             'float64' for pixels that do not depend on device, batch size or number of threads.
+        cuda_graphs: Replay the networks as CUDA graphs, see :func:`capture_networks`: for small
+            batches, where starting the kernels takes longer than they do.
 
     Raises:
         FileNotFoundError: If a file does not exist.
-        ValueError: If the weights do not fit the config, it cannot generate, or this machine does
-            not have the device.
+        ValueError: If the weights do not fit the config, it cannot generate, this machine does not
+            have the device, or there are to be CUDA graphs without a GPU.
 
     Example:
         >>> inferencer = ADDPInferencer('configs/addp/vit-l_800e.py', 'addp_vit-l.pth')
@@ -54,12 +57,14 @@ class ADDPInferencer:
     """
 
     def __init__(self, model: str | Path | Config | BaseModel, weights: str | Path | None = None,
-                 device: str | torch.device | None = None, dtype: str = 'float32') -> None:
+                 device: str | torch.device | None = None, dtype: str = 'float32',
+                 cuda_graphs: bool = False) -> None:
         self.device = check_device(get_device() if device is None else device)
         self.model = build_model(model, weights)
         self._autocast = set_dtype(self.model, dtype, self.device)
         self.model.to(self.device).eval()
-        self.networks = networks_of(self.model)
+        networks = networks_of(self.model)
+        self.networks = capture_networks(networks) if cuda_graphs else networks
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -239,7 +244,7 @@ class ADDPInferencer:
 
     def generator(self, **sampler: Any) -> ImageGenerator:
         """The model with a sampler of these options."""
-        return ImageGenerator(self.model, sampler)
+        return ImageGenerator(self.networks, sampler)
 
     def precision(self) -> contextlib.AbstractContextManager:
         """The context in which the model runs in the wanted precision."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..registry import TASK_UTILS
 from .image_noise import ImageNoise
-from .networks import networks_of
+from .networks import Networks, networks_of
 from .sampling_state import SamplingResult, SamplingState
 
 
@@ -22,15 +22,15 @@ class ImageGenerator:
     Image i of a seed is the same in every batch: its noise is drawn from a generator of its own.
 
     Args:
-        model: The model, in eval mode.
+        model: The model, in eval mode, or the functions that :func:`networks_of` made of it.
         sampler: Arguments of :class:`DenoisingSampler`.
 
     Raises:
         ValueError: If the model cannot generate, or the sampler does not fit it.
     """
 
-    def __init__(self, model: nn.Module, sampler: dict | None = None) -> None:
-        self.networks = networks_of(model)
+    def __init__(self, model: nn.Module | Networks, sampler: dict | None = None) -> None:
+        self.networks = model if isinstance(model, Networks) else networks_of(model)
         self.sampler = TASK_UTILS.build({'type': 'DenoisingSampler', **(sampler or {})})
         self.num_tokens = self.networks.grid_size[0] * self.networks.grid_size[1]
         self.schedule = self.sampler.schedule_for(self.num_tokens)
