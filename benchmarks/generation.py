@@ -5,6 +5,8 @@ process of its own that runs two steps, the second of them with the longest sequ
 
     OMP_NUM_THREADS=2 python benchmarks/generation.py --out generation.json
     python benchmarks/generation.py --device cuda --arch large --batch-size 64 --rounds 5
+    python benchmarks/generation.py --device cuda --arch large --variants plain ours graphs \
+        --rounds 5
 """
 from __future__ import annotations
 
@@ -18,7 +20,15 @@ import torch
 import variants
 
 from addp_mm.apis.generation_speed import Stopwatch
-from addp_mm.generation import DenoisingSampler, ImageNoise, SamplingState, networks_of
+from addp_mm.generation import (
+    DenoisingSampler,
+    ImageNoise,
+    SamplingState,
+    capture_networks,
+    networks_of,
+)
+
+GRAPHS = 'graphs'       # ours, with CUDA graphs
 
 
 def parse_args(args: list[str] | None = None) -> argparse.Namespace:
@@ -26,9 +36,12 @@ def parse_args(args: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     # A CPU is no faster with more: it decodes the images one by one.
-    variants.add_arguments(parser, batch_size=1)
+    variants.add_arguments(parser, batch_size=1, further=[GRAPHS])
     parser.add_argument('--num-steps', type=int, default=20, help='default: %(default)s')
-    return parser.parse_args(args)
+    args = parser.parse_args(args)
+    if GRAPHS in args.variants and torch.device(args.device).type != 'cuda':
+        parser.error(f'the variant {GRAPHS} needs a GPU: --device cuda')
+    return args
 
 
 class Generation:
@@ -46,6 +59,8 @@ class Generation:
         dtype = 'float32' if variant == 'plain' else variants.dtype_of(variant, args)
         self.dtype = getattr(torch, dtype)
         networks = networks_of(variants.build(variant, args, dtype).eval())
+        if variant == GRAPHS:
+            networks = capture_networks(networks)
         self.networks = dataclasses.replace(
             networks,
             pixel_to_token=self.watch.timed('network', networks.pixel_to_token),
@@ -85,14 +100,16 @@ def measure(args: argparse.Namespace, arguments: list[str]) -> dict[str, Any]:
     """Everything about each variant; see :func:`pretraining_step.measure`."""
     memory = variants.peak_memories(__file__, args, arguments)
     runs = {v: Generation(v, args) for v in args.variants}
-    for run in runs.values():
+    for variant, run in runs.items():
         run(num_steps=1)                # warms up
+        if variant == GRAPHS:           # runs as it is, then captures
+            run(), run()
     counted = {v: measuring.CountedOnce(run) for v, run in runs.items()}
     times = measuring.in_turns(counted, args.rounds)
     results = {}
     for variant, run in runs.items():
         dtype = str(run.dtype).removeprefix('torch.')
-        ceiling = measuring.matrix_product_rate(dtype, args.device)
+        ceiling = measuring.ceiling_rate(dtype, args.device)
         results[variant] = measuring.summarize(
             times[variant], args.batch_size, counted[variant].operations, ceiling)
         results[variant].update(dtype=dtype, ceiling=ceiling, peak_memory_gb=memory[variant],

@@ -31,17 +31,30 @@ def describe_machine(device: str) -> dict[str, Any]:
     return machine
 
 
-def matrix_product_rate(dtype: str, device: str, repeats: int = 5) -> float:
-    """Operations per second of a large square matrix product, the fastest of some."""
-    size = 2048 if device == 'cpu' else 8192
-    left, right = (torch.randn(size, size, device=device).to(getattr(torch, dtype))
-                   for _ in range(2))
+def ceiling_rate(dtype: str, device: str, repeats: int = 5) -> float:
+    """Operations per second of a large square matrix product or convolution.
+
+    The faster of the two, each the fastest of some: on a CPU the libraries behind them differ.
+    """
+    size, channels, pixels = (2048, 128, 256) if device == 'cpu' else (8192, 512, 256)
+    like = dict(device=device, dtype=getattr(torch, dtype))
+    left, right = (torch.randn(size, size, **like) for _ in range(2))
+    images = torch.randn(1, channels, pixels, pixels, **like)
+    kernel = torch.randn(channels, channels, 3, 3, **like)
+    images, kernel = (t.to(memory_format=torch.channels_last) for t in (images, kernel))
+    product = _fastest(lambda: torch.mm(left, right), device, repeats)
+    convolution = _fastest(lambda: torch.conv2d(images, kernel, padding=1), device, repeats)
+    return max(2 * size**3 / product, 2 * 9 * (channels * pixels)**2 / convolution)
+
+
+def _fastest(function: Callable[[], Any], device: str, repeats: int) -> float:
+    function()      # warms up
     watch, times = Stopwatch(torch.device(device)), []
-    for _ in range(repeats + 1):        # the first one warms up
+    for _ in range(repeats):
         start = watch.now()
-        torch.mm(left, right)
+        function()
         times.append(watch.now() - start)
-    return 2 * size**3 / min(times[1:])
+    return min(times)
 
 
 def count_operations(function: Callable[[], Any]) -> int:

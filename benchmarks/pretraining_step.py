@@ -2,7 +2,7 @@
 
 The variants run in turns on the same images and masks (see variants.py). Peak memory is that of a
 process of its own. The share of the ceiling is the rate of the operations over that of a large
-matrix product in the same dtype, measured in the same run.
+matrix product or convolution in the same dtype, measured in the same run.
 
     OMP_NUM_THREADS=2 python benchmarks/pretraining_step.py --out pretraining_step.json
     python benchmarks/pretraining_step.py --device cuda --arch large --batch-size 64 \
@@ -108,7 +108,7 @@ def measure(args: argparse.Namespace, arguments: list[str]) -> dict[str, Any]:
     results = {}
     for variant in args.variants:
         dtype = variants.dtype_of(variant, args)
-        ceiling = measuring.matrix_product_rate(dtype, args.device)
+        ceiling = measuring.ceiling_rate(dtype, args.device)
         results[variant] = measuring.summarize(
             times[variant], args.batch_size, operations[variant], ceiling)
         results[variant].update(dtype=dtype, ceiling=ceiling, peak_memory_gb=memory[variant],

@@ -11,7 +11,7 @@ import argparse
 import copy
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,21 +45,28 @@ TINY = dict(
     neck=dict(vocab_size=80, embed_dims=48, depth=1, num_heads=4))
 
 
-def add_arguments(parser: argparse.ArgumentParser, batch_size: int) -> None:
-    """Add what the benchmarks of a whole model have in common."""
+def add_model_arguments(parser: argparse.ArgumentParser, batch_size: int) -> None:
+    """Add which model is measured, where and how often."""
     parser.add_argument('--arch', default='base', choices=list(FILES),
                         help='encoder of the config (default: %(default)s)')
     parser.add_argument('--batch-size', type=int, default=batch_size, help='default: %(default)s')
     parser.add_argument('--device', default='cpu', help='default: %(default)s')
     parser.add_argument('--dtype', choices=['float32', 'bfloat16', 'float16'],
-                        help='of "ours" and "compiled"; default: bfloat16 where it is fast')
-    parser.add_argument('--variants', nargs='+', default=['plain', 'ours'], choices=VARIANTS,
-                        help='the others are compared with the first (default: plain ours)')
+                        help='of what is not plain; default: bfloat16 where it is fast')
     parser.add_argument('--rounds', type=int, default=2,
-                        help='timed repetitions, the variants in turns; the fastest counts')
+                        help='timed repetitions, in turns; the fastest counts')
     parser.add_argument('--out', type=Path, help='JSON file for the numbers')
+
+
+def add_arguments(parser: argparse.ArgumentParser, batch_size: int,
+                  further: Sequence[str] = ()) -> None:
+    """Add what benchmarks of several variants have in common, ``further`` ones included."""
+    add_model_arguments(parser, batch_size)
+    names = [*VARIANTS, *further]
+    parser.add_argument('--variants', nargs='+', default=['plain', 'ours'], choices=names,
+                        help='the others are compared with the first (default: plain ours)')
     parser.add_argument('--frozen', type=Path, help=argparse.SUPPRESS)
-    parser.add_argument('--peak-of', choices=VARIANTS, help=argparse.SUPPRESS)
+    parser.add_argument('--peak-of', choices=names, help=argparse.SUPPRESS)
 
 
 def run_benchmark(parse_args: Callable[[list[str] | None], argparse.Namespace],

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 from argparse import Namespace
 from collections.abc import Callable
+from pathlib import Path
 
 import equality
 import generation
@@ -10,6 +12,7 @@ import memory
 import pretraining_step
 import pytest
 import torch
+import train_loop
 
 
 def test_turns_alternate_and_the_fastest_round_counts():
@@ -42,8 +45,8 @@ def test_operations_are_counted_in_the_first_call_only():
     assert len(calls) == 2 and counted.operations == 90
 
 
-def test_the_ceiling_is_that_of_a_product():
-    assert measuring.matrix_product_rate('float32', 'cpu', repeats=1) > 1e8
+def test_the_ceiling_is_a_rate_per_second():
+    assert 1e8 < measuring.ceiling_rate('float32', 'cpu', repeats=1) < 1e15
 
 
 def test_share_of_the_ceiling():
@@ -93,3 +96,11 @@ def test_memory_grows_with_depth_and_shrinks_with_checkpointing():
     assert deep.bytes(memory.GPU_MASK) == 2 * stack.bytes(memory.GPU_MASK)
     assert deep.bytes(memory.GPU_MASK, True) < deep.bytes(memory.GPU_MASK) / 4
     assert stack.bytes(memory.GPU_MASK) < stack.bytes(memory.CPU_MASK)
+
+
+def test_loops_in_turns(tmp_path: Path):
+    out = tmp_path / 'loops.json'
+    words = ['--arch', 'tiny', '--batch-size', '2', '--iterations', '2', '--rounds', '1']
+    result = train_loop.main([*words, '--out', str(out)])
+    assert json.loads(out.read_text()) == result
+    assert set(result['seconds']) == set(train_loop.LOOPS) and min(result['seconds'].values()) > 0
