@@ -17,7 +17,7 @@ import mmengine
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
-from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmengine.runner import EpochBasedTrainLoop, FlexibleRunner, Runner
 from torch import distributed
 
 from ..engine import read_pointer
@@ -91,6 +91,8 @@ def train(args: Namespace) -> None:
     cfg = merge_train_args(Config.fromfile(args.config), args)
     runner = build_runner(cfg)
     check_data(runner, 'train', 'val')
+    if isinstance(runner, FlexibleRunner):      # it loads before any hook is called
+        runner.call_hook('choose_checkpoint')
     try:
         runner.train()
     except KeyboardInterrupt:
@@ -163,13 +165,17 @@ def merge_test_args(cfg: Config, args: Namespace) -> Config:
     return cfg
 
 
-def build_runner(cfg: Config) -> Runner:
+def build_runner(cfg: Config) -> Runner | FlexibleRunner:
     """Build the runner of a config, changed where this machine needs it; the log says how.
 
     Raises:
-        ValueError: If the library that the config is for does not work.
+        ValueError: If the library that the config is for does not work, or the runner would pass
+            over a setting.
     """
     check_scope(cfg)
+    if 'FlexibleRunner' in cfg.get('runner_type', '') and cfg.get('activation_checkpointing'):
+        raise ValueError('FlexibleRunner does not read activation_checkpointing: move it to '
+                         'strategy.activation_checkpointing.')
     notes = adapt_to_machine(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     for note in notes:

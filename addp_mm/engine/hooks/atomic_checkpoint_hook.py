@@ -7,9 +7,10 @@ from pathlib import Path
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.fileio import LocalBackend, get_file_backend
 from mmengine.hooks import CheckpointHook
-from mmengine.runner import BaseLoop, Runner
+from mmengine.runner import BaseLoop, FlexibleRunner, Runner
 
 from ...registry import HOOKS
+from ..strategies import FullyShardStrategy
 from ..whole_files import POINTER, AtomicBackend, is_whole, newest_first, remove_partial
 
 
@@ -30,6 +31,10 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def before_run(self, runner: Runner) -> None:
         """Choose the checkpoint to resume from, before the runner looks for it."""
+        self.choose_checkpoint(runner)
+
+    def choose_checkpoint(self, runner: Runner | FlexibleRunner) -> None:
+        """As :meth:`before_run`, before which a ``FlexibleRunner`` has loaded already."""
         if runner._resume and runner._load_from is None and self._is_local(runner):
             found = [self._newest_whole(runner) if is_main_process() else None]
             broadcast_object_list(found)
@@ -46,7 +51,7 @@ class AtomicCheckpointHook(CheckpointHook):
     def before_train(self, runner: Runner) -> None:
         """Find out where to write, and clear away what a killed run left half written."""
         is_local = self._is_local(runner)
-        if is_local:
+        if is_local and _backend_counts(runner):
             self.backend_args = dict(backend='addp_atomic')
         super().before_train(runner)
         if is_local and is_main_process():
@@ -111,3 +116,9 @@ class AtomicCheckpointHook(CheckpointHook):
             runner.logger.warning(
                 f'{path} is broken (it was cut off or damaged); trying an older checkpoint.')
         return None
+
+
+def _backend_counts(runner: Runner | FlexibleRunner) -> bool:
+    """Whether a checkpoint is written as the hook says: mmengine's strategies drop its backend."""
+    return not isinstance(runner, FlexibleRunner) or isinstance(
+        runner.strategy, FullyShardStrategy)

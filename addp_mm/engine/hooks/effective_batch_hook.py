@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper, OptimWrapperDict
-from mmengine.runner import Runner
+from mmengine.runner import FlexibleRunner, Runner
 
 from ...registry import HOOKS
 
@@ -40,7 +40,8 @@ class EffectiveBatchHook(Hook):
                 runner.logger.warning(warning)
 
     def _warning(self, runner: Runner, per_iteration: int, count: int) -> str | None:
-        scaling = runner.auto_scale_lr or {}
+        is_flexible = isinstance(runner, FlexibleRunner)
+        scaling = (runner._auto_scale_lr if is_flexible else runner.auto_scale_lr) or {}
         if scaling.get('enable', False):
             base = scaling['base_batch_size']
             return None if base * count == self.expected else (

@@ -7,6 +7,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch.distributed.fsdp import FSDPModule
 from torchvision.utils import make_grid
 
 from ...registry import HOOKS, TASK_UTILS
@@ -65,7 +66,8 @@ class GenerationPreviewHook(Hook):
             self._draw(runner)
 
     def _draw(self, runner: Runner) -> None:
-        if not is_main_process():
+        # A sharded model computes only if all processes do.
+        if not is_main_process() and not isinstance(runner.model, FSDPModule):
             return
         was_training = runner.model.training
         runner.model.eval()
@@ -73,6 +75,8 @@ class GenerationPreviewHook(Hook):
             result = self._generator(runner).generate(range(self.num_images), self.seed)
         finally:
             runner.model.train(was_training)
+        if not is_main_process():
+            return
         columns = math.ceil(math.sqrt(self.num_images))
         grid = make_grid(result.images.float().cpu(), nrow=columns, pad_value=1.)
         pixels = (grid.clamp(0, 1) * 255).byte().permute(1, 2, 0).numpy()

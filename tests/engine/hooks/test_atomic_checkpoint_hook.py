@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from mmengine.fileio import BaseStorageBackend, FileClient, register_backend
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import FlexibleRunner, Runner
 
 from addp_mm.engine import is_whole
+from addp_mm.weights import load_checkpoint
 from tiny_training import hook_of, make_config, write_images
 
 
@@ -231,3 +232,11 @@ def test_remote_storage_gets_mmengines_behaviour(tmp_path, images):
     assert runner.train_loop is not None
     hook_of(runner, 'AtomicCheckpointHook').before_run(runner)
     assert runner._resume and runner._load_from is None
+
+
+def test_flexible_runner_writes_its_own_way(tmp_path: Path, images: Path):
+    config = make_config(tmp_path / 'run', images)
+    FlexibleRunner(**config, env_cfg={}, launcher='none').train()
+    path = tmp_path / 'run' / 'epoch_3.pth'
+    assert (tmp_path / 'run' / 'last_checkpoint').read_text() == str(path)
+    assert 'conv.weight' in load_checkpoint(path)['state_dict']

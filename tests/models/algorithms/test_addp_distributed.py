@@ -1,19 +1,18 @@
 """Two processes on half of the batch each have the gradients of one process on the whole."""
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import torch
 from mmengine.model import MMDistributedDataParallel
 from torch import Tensor, distributed
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
-from torch.multiprocessing import start_processes
 
 from addp_mm.diffusion import NoisySample
 from addp_mm.engine.optim_wrappers import PortableAmpOptimWrapper
 from addp_mm.models.algorithms import ADDP
 from tiny import build_model, tiny_addp_cfg, tiny_batch
+from two_processes import in_two_processes
 
 
 def _gradients(model: ADDP, network: torch.nn.Module, images: Tensor,
@@ -29,19 +28,15 @@ def _half(images: Tensor, sample: NoisySample, rank: int) -> tuple[Tensor, Noisy
     return images[part], half
 
 
-def _run_process(rank: int, folder: str, model: ADDP, images: Tensor,
-                 sample: NoisySample) -> None:
-    os.environ['LOCAL_RANK'] = str(rank)
-    distributed.init_process_group('gloo', f'file://{folder}/store', rank=rank, world_size=2)
+def _run_process(folder: Path, model: ADDP, images: Tensor, sample: NoisySample) -> None:
+    rank = distributed.get_rank()
     network = MMDistributedDataParallel(model, device_ids=None, broadcast_buffers=False)
     gradients = _gradients(model, network, *_half(images, sample, rank))
-    torch.save(gradients, f'{folder}/gradients_{rank}.pth')
-    distributed.destroy_process_group()
+    torch.save(gradients, folder / f'gradients_{rank}.pth')
 
 
-def _accumulate(rank: int, folder: str, model: ADDP, batches: list[list[dict]]) -> None:
-    os.environ['LOCAL_RANK'] = str(rank)
-    distributed.init_process_group('gloo', f'file://{folder}/steps', rank=rank, world_size=2)
+def _accumulate(folder: Path, model: ADDP, batches: list[list[dict]]) -> None:
+    rank = distributed.get_rank()
     network = MMDistributedDataParallel(model, device_ids=None, broadcast_buffers=False)
     reductions = []
 
@@ -59,15 +54,14 @@ def _accumulate(rank: int, folder: str, model: ADDP, batches: list[list[dict]]) 
         network.train_step(batch, wrapper)
         sizes.append(sum(reductions))
         reductions.clear()
-    torch.save(dict(sizes=sizes, weights=model.state_dict()), f'{folder}/rank_{rank}.pth')
-    distributed.destroy_process_group()
+    torch.save(dict(sizes=sizes, weights=model.state_dict()), folder / f'rank_{rank}.pth')
 
 
 def test_accumulated_gradients_travel_once(tmp_path: Path) -> None:
     model = build_model(tiny_addp_cfg(tmp_path))
     start = {name: value.clone() for name, value in model.state_dict().items()}
     batches = [[tiny_batch(2) for _ in range(6)] for _ in range(2)]
-    start_processes(_accumulate, (str(tmp_path), model, batches), nprocs=2, start_method='fork')
+    in_two_processes(_accumulate, tmp_path, tmp_path, model, batches)
     ranks = [torch.load(tmp_path / f'rank_{rank}.pth') for rank in range(2)]
     num_values = sum(parameter.numel() for parameter in model.parameters())
     for rank in ranks:
@@ -81,8 +75,7 @@ def test_two_processes_have_the_gradients_of_one(tmp_path: Path) -> None:
     model = build_model(tiny_addp_cfg(tmp_path)).eval()        # dropout off
     images, _ = model.data_preprocessor.to_images(tiny_batch(4))
     noisy_images, sample = model.data_preprocessor.diffuse(images, ratio=0.7)
-    start_processes(_run_process, (str(tmp_path), model, noisy_images, sample), nprocs=2,
-                    start_method='fork')
+    in_two_processes(_run_process, tmp_path, tmp_path, model, noisy_images, sample)
     whole = _gradients(model, model, noisy_images, sample)
     assert all(gradient is not None for gradient in whole.values())
     for rank in range(2):
