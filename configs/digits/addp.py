@@ -19,7 +19,7 @@ model = dict(
 val_evaluator = dict(type='MaskedTokenCrossEntropy')
 
 max_epochs, warmup_epochs = 45, 2
-train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=9)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=9)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, end=warmup_epochs, convert_to_iter_based=True),
     dict(

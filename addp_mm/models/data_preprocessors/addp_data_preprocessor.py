@@ -27,7 +27,8 @@ class TokenizingPreprocessor(SelfSupDataPreprocessor):
 
     def __init__(self, tokenizer: dict, mean: Sequence[float] = IMAGENET_MEAN,
                  std: Sequence[float] = IMAGENET_STD, to_rgb: bool = True) -> None:
-        super().__init__(mean=mean, std=std, to_rgb=to_rgb)
+        # From pinned memory the host need not wait for the copy; other memory waits by itself.
+        super().__init__(mean=mean, std=std, to_rgb=to_rgb, non_blocking=True)
         self.tokenizer = FrozenModule(**tokenizer)
 
     @property
