@@ -25,6 +25,7 @@ from plain import plain_config, use_plain_attention
 from torch import nn
 
 import addp_mm  # noqa: F401  (registers)
+from addp_mm.apis.freed_memory import keep_freed_memory
 from addp_mm.models.algorithms import ADDP
 from addp_mm.models.layers import FrozenModule, cpu_has_bfloat16
 from addp_mm.registry import MODELS
@@ -83,6 +84,8 @@ def run_benchmark(parse_args: Callable[[list[str] | None], argparse.Namespace],
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     args = parse_args(arguments)
+    if args.device == 'cpu':
+        keep_freed_memory()     # as the tools do; see freed_memory.py
     if args.peak_of:
         run_once(args)
         measuring.print_peak_memory(args.device)

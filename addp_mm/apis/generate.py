@@ -18,6 +18,7 @@ from mmpretrain.utils import track_on_main_process
 from ..generation import to_pixels
 from ..visualization import spread_steps
 from ..weights import sha256_of
+from .freed_memory import keep_freed_memory
 from .generation_pictures import draw_generation, draw_steps
 from .inferencer import ADDPInferencer, check_positive
 from .launch import rank_environment
@@ -80,6 +81,8 @@ def build_inferencer(args: Namespace) -> ADDPInferencer:
     device = args.device or get_device()
     if device == 'cuda':
         device = f'cuda:{int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count()}'
+    if device == 'cpu':
+        keep_freed_memory()
     return ADDPInferencer(cfg, args.checkpoint, device, args.dtype, args.cuda_graphs)
 
 

@@ -21,6 +21,7 @@ from mmengine.runner import EpochBasedTrainLoop, FlexibleRunner, Runner
 from torch import distributed
 
 from ..engine import read_pointer
+from .freed_memory import keep_freed_memory
 from .launch_scopes import (
     add_test_time_augmentation,
     check_scope,
@@ -177,6 +178,8 @@ def build_runner(cfg: Config) -> Runner | FlexibleRunner:
         raise ValueError('FlexibleRunner does not read activation_checkpointing: move it to '
                          'strategy.activation_checkpointing.')
     notes = adapt_to_machine(cfg)
+    if get_device() == 'cpu' and keep_freed_memory():
+        notes.append('There is no GPU: the memory of freed tensors is kept for the next ones.')
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     for note in notes:
         runner.logger.info(note)

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import platform
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
 import equality
+import freed_memory
 import generation
 import measuring
 import memory
@@ -104,3 +106,10 @@ def test_loops_in_turns(tmp_path: Path):
     result = train_loop.main([*words, '--out', str(out)])
     assert json.loads(out.read_text()) == result
     assert set(result['seconds']) == set(train_loop.LOOPS) and min(result['seconds'].values()) > 0
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='needs glibc')
+def test_kept_memory_has_few_page_faults():
+    words = ['--arch', 'tiny', '--batch-size', '8', '--rounds', '1']
+    rows = freed_memory.main(words)['results']
+    assert rows['kept']['page_faults'] < 0.5 * rows['given back']['page_faults']
