@@ -11,7 +11,6 @@ that its curve may lie ``--factor`` times as far from the plain one.
 from __future__ import annotations
 
 import argparse
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +82,7 @@ def compare(args: argparse.Namespace) -> dict[str, Any]:
 def main(args: list[str] | None = None) -> dict[str, Any]:
     """Train, print, and write what --out names."""
     args = parse_args(args)
-    with tempfile.TemporaryDirectory() as folder:
-        args.frozen = Path(folder)
-        variants.write_frozen_weights(args)
+    with variants.frozen_weights(args):
         result = compare(args)
     curve = result['curves']['plain']
     print(f'plain: loss {curve[0]:.4f} at the first, {curve[-1]:.4f} at the last of {args.steps} '

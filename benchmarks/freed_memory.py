@@ -12,7 +12,6 @@ import json
 import resource
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +77,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any] | None:
     if args.process:
         print(json.dumps(train(args)))
         return None
-    with tempfile.TemporaryDirectory() as folder:
-        args.frozen = Path(folder)
-        variants.write_frozen_weights(args)
+    with variants.frozen_weights(args):
         result = compare(args, arguments)
     print(result['machine'])
     for kind, row in result['results'].items():

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import tempfile
-from pathlib import Path
 from typing import Any
 
 import measuring
@@ -107,9 +106,7 @@ def compare(args: argparse.Namespace) -> dict[str, Any]:
 def main(args: list[str] | None = None) -> dict[str, Any]:
     """Measure, print, and write what --out names."""
     args = parse_args(args)
-    with tempfile.TemporaryDirectory() as folder:
-        args.frozen = Path(folder)
-        variants.write_frozen_weights(args)
+    with variants.frozen_weights(args):
         result = compare(args)
     print(result['machine'])
     for loop, seconds in result['seconds'].items():

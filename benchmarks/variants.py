@@ -8,10 +8,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import copy
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,9 +91,7 @@ def run_benchmark(parse_args: Callable[[list[str] | None], argparse.Namespace],
         run_once(args)
         measuring.print_peak_memory(args.device)
         return None
-    with tempfile.TemporaryDirectory() as folder:
-        args.frozen = Path(folder)
-        write_frozen_weights(args)
+    with frozen_weights(args):
         result = measure(args, arguments)
     print(result['machine'])
     print(measuring.table(result['results']))
@@ -126,6 +125,15 @@ def read_config(args: argparse.Namespace) -> Config:
     for name in ('tokenizer', 'token_predictor'):
         cfg.model.data_preprocessor[name].checkpoint = str(args.frozen / f'{name}.safetensors')
     return cfg
+
+
+@contextlib.contextmanager
+def frozen_weights(args: argparse.Namespace) -> Iterator[None]:
+    """Random weights of the frozen parts in a folder ``frozen``, inside a ``with``."""
+    with tempfile.TemporaryDirectory() as folder:
+        args.frozen = Path(folder)
+        write_frozen_weights(args)
+        yield
 
 
 def write_frozen_weights(args: argparse.Namespace) -> None:

@@ -104,3 +104,17 @@ def make_config(work_dir: Path, images: Path) -> dict:
 def hook_of(runner: Runner, name: str) -> Hook:
     """The runner's hook of a class."""
     return next(h for h in runner.hooks if type(h).__name__ == name)
+
+
+def losses_of(config: dict, stop_at: int | None = None) -> dict[int, float]:
+    """Train, and stop in an iteration as Ctrl-C does; the loss of each iteration."""
+    runner = Runner(**config)
+    recorder = hook_of(runner, 'RecordLosses')
+    recorder.stop_at = stop_at
+    try:
+        runner.train()
+    except KeyboardInterrupt:
+        assert stop_at is not None
+    # Ends persistent workers now; the garbage collector would wait 5 s for each of them.
+    runner.train_dataloader._iterator = None
+    return recorder.losses

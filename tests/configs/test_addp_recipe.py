@@ -5,32 +5,15 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
-from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 import addp_mm  # noqa: F401  (registers)
-from addp_mm.registry import HOOKS
 from addp_mm.weights import load_checkpoint
 from tiny import tiny_addp_cfg
-from tiny_training import write_images
+from tiny_training import RecordLosses, write_images
 
 RECIPE = Path(__file__).parents[2] / 'configs' / 'addp' / 'vit-b_1600e.py'
 ITERS_PER_EPOCH = 3
-
-
-@HOOKS.register_module()
-class RecordTokenLosses(Hook):
-    """Keeps the loss of each iteration, and may stop the run in one as Ctrl-C does."""
-
-    def __init__(self, stop_at: int | None = None) -> None:
-        self.losses: dict[int, float] = {}
-        self.stop_at = stop_at
-
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
-                         outputs: dict | None = None) -> None:
-        self.losses[runner.iter] = outputs['loss_token'].item()
-        if runner.iter == self.stop_at:
-            raise KeyboardInterrupt
 
 
 def _recipe(tmp_path: Path, name: str, stop_at: int | None = None) -> Config:
@@ -51,7 +34,7 @@ def _recipe(tmp_path: Path, name: str, stop_at: int | None = None) -> Config:
         'default_hooks.checkpoint.interval': 1,
     })
     cfg.param_scheduler = cfg.param_scheduler[1:]       # a warm-up from 0 would hide differences
-    cfg.custom_hooks.append(dict(type='RecordTokenLosses', stop_at=stop_at))
+    cfg.custom_hooks.append(dict(type='RecordLosses', stop_at=stop_at))
     return cfg
 
 
@@ -62,7 +45,7 @@ def _train(cfg: Config) -> dict[int, float]:
     else:
         with pytest.raises(KeyboardInterrupt):
             runner.train()
-    return next(h for h in runner.hooks if isinstance(h, RecordTokenLosses)).losses
+    return next(h for h in runner.hooks if isinstance(h, RecordLosses)).losses
 
 
 def test_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import torch
 from mmengine.runner import Runner
 
 from tiny import tiny_addp_cfg
-from tiny_training import hook_of, make_config, write_images
+from tiny_training import losses_of, make_config, write_images
 
 
 @pytest.fixture
@@ -27,17 +27,6 @@ def configs(tmp_path: Path) -> Callable[..., dict]:
         return cfg | changes
 
     return make
-
-
-def losses_of(cfg: dict, stop_at: int | None = None) -> dict[int, float]:
-    runner = Runner(**cfg)
-    recorder = hook_of(runner, 'RecordLosses')
-    recorder.stop_at = stop_at
-    try:
-        runner.train()
-    except KeyboardInterrupt:
-        assert stop_at is not None
-    return recorder.losses
 
 
 def test_losses_are_those_of_the_plain_loop(configs: Callable):

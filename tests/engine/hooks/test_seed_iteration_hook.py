@@ -11,20 +11,7 @@ import torch
 from mmengine.runner import Runner
 
 from addp_mm.engine.hooks import SeedIterationHook
-from tiny_training import hook_of, make_config, write_images
-
-
-def losses_of(config: dict, stop_at: int | None = None) -> dict[int, float]:
-    runner = Runner(**config)
-    recorder = hook_of(runner, 'RecordLosses')
-    recorder.stop_at = stop_at
-    try:
-        runner.train()
-    except KeyboardInterrupt:
-        assert stop_at is not None
-    # Ends persistent workers now; the garbage collector would wait 5 s for each of them.
-    runner.train_dataloader._iterator = None
-    return recorder.losses
+from tiny_training import hook_of, losses_of, make_config, write_images
 
 
 @pytest.fixture

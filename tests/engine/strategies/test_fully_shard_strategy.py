@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from mmengine.registry import STRATEGIES
 from mmengine.runner import Runner
@@ -27,7 +26,7 @@ from addp_mm.models.backbones import load_encoder
 from addp_mm.registry import HOOKS, MODELS
 from addp_mm.weights import load_checkpoint
 from tiny import build_model, tiny_addp_cfg, tiny_batch
-from tiny_training import write_images
+from tiny_training import RecordLosses, write_images
 from two_processes import in_two_processes
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -36,20 +35,16 @@ ITERS_PER_EPOCH = 3
 
 
 @HOOKS.register_module()
-class KeepShardedLosses(Hook):
-    """Writes the loss of each iteration of a process, and may stop the run as Ctrl-C does."""
-
-    def __init__(self, stop_at: int | None = None) -> None:
-        self.losses: dict[int, float] = {}
-        self.stop_at = stop_at
+class KeepShardedLosses(RecordLosses):
+    """Writes the losses of a process, in which pytest cannot look."""
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
                          outputs: dict | None = None) -> None:
-        self.losses[runner.iter] = outputs['loss_token'].item()
-        path = Path(runner.work_dir, f'losses_{self.stop_at}_{runner.rank}.pth')
-        torch.save(self.losses, path)
-        if runner.iter == self.stop_at:
-            raise KeyboardInterrupt
+        try:
+            super().after_train_iter(runner, batch_idx, data_batch, outputs)
+        finally:
+            torch.save(self.losses,
+                       Path(runner.work_dir, f'losses_{self.stop_at}_{runner.rank}.pth'))
 
 
 def _recipe(folder: Path) -> Config:
