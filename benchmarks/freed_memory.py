@@ -33,7 +33,7 @@ def parse_args(args: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--frozen', type=Path, help=argparse.SUPPRESS)
     parser.add_argument('--process', choices=KINDS, help=argparse.SUPPRESS)
     args = parser.parse_args(args)
-    args.mask_ratio = 0.745
+    args.device, args.mask_ratio = 'cpu', variants.MEAN_MASK_RATIO
     return args
 
 

@@ -176,7 +176,7 @@ def main(args: list[str] | None = None) -> dict[str, Any]:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--gigabytes', type=float, nargs='+', default=[80, 141])
-    parser.add_argument('--mask-ratio', type=float, default=0.745)
+    parser.add_argument('--mask-ratio', type=float, default=variants.MEAN_MASK_RATIO)
     parser.add_argument('--out', type=Path, help='JSON file for the numbers')
     args = parser.parse_args(args)
     with tempfile.TemporaryDirectory() as folder, \

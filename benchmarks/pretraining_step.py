@@ -29,7 +29,7 @@ def parse_args(args: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     variants.add_arguments(parser, batch_size=4)
-    parser.add_argument('--mask-ratio', type=float, default=0.745,
+    parser.add_argument('--mask-ratio', type=float, default=variants.MEAN_MASK_RATIO,
                         help='of m_t; default: the mean of the training, %(default)s')
     return parser.parse_args(args)
 

@@ -31,6 +31,7 @@ def parse_args(args: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     variants.add_model_arguments(parser, batch_size=4)
+    variants.add_device_argument(parser)
     parser.add_argument('--iterations', type=int, default=20, help='of an epoch (default: 20)')
     return parser.parse_args(args)
 

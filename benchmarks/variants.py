@@ -34,6 +34,7 @@ from addp_mm.weights import save_weights
 
 CONFIGS = Path(__file__).parents[1] / 'configs/addp'
 FILES = {'base': 'vit-b_1600e.py', 'large': 'vit-l_800e.py', 'tiny': 'vit-b_1600e.py'}
+MEAN_MASK_RATIO = 0.745     # of m_t in training
 VARIANTS = ('plain', 'float32', 'ours', 'compiled')
 # Seconds instead of minutes, to try a benchmark.
 TINY = dict(
@@ -48,11 +49,10 @@ TINY = dict(
 
 
 def add_model_arguments(parser: argparse.ArgumentParser, batch_size: int) -> None:
-    """Add which model is measured, where and how often."""
+    """Add which model is measured and how often."""
     parser.add_argument('--arch', default='base', choices=list(FILES),
                         help='encoder of the config (default: %(default)s)')
     parser.add_argument('--batch-size', type=int, default=batch_size, help='default: %(default)s')
-    parser.add_argument('--device', default='cpu', help='default: %(default)s')
     parser.add_argument('--dtype', choices=['float32', 'bfloat16', 'float16'],
                         help='of what is not plain; default: bfloat16 where it is fast')
     parser.add_argument('--rounds', type=int, default=2,
@@ -60,10 +60,16 @@ def add_model_arguments(parser: argparse.ArgumentParser, batch_size: int) -> Non
     parser.add_argument('--out', type=Path, help='JSON file for the numbers')
 
 
+def add_device_argument(parser: argparse.ArgumentParser) -> None:
+    """Add where the model is measured."""
+    parser.add_argument('--device', default='cpu', help='default: %(default)s')
+
+
 def add_arguments(parser: argparse.ArgumentParser, batch_size: int,
                   further: Sequence[str] = ()) -> None:
     """Add what benchmarks of several variants have in common, ``further`` ones included."""
     add_model_arguments(parser, batch_size)
+    add_device_argument(parser)
     names = [*VARIANTS, *further]
     parser.add_argument('--variants', nargs='+', default=['plain', 'ours'], choices=names,
                         help='the others are compared with the first (default: plain ours)')

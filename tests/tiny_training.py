@@ -3,9 +3,11 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
@@ -15,6 +17,7 @@ from torch import nn
 import addp_mm.datasets  # noqa: F401
 import addp_mm.engine  # noqa: F401
 from addp_mm.registry import HOOKS, MODELS
+from tiny import tiny_addp_cfg
 
 _numbers = itertools.count()
 
@@ -99,6 +102,31 @@ def make_config(work_dir: Path, images: Path) -> dict:
             checkpoint=dict(type='AtomicCheckpointHook', interval=1),
             sampler_seed=dict(type='DistSamplerSeedHook')),
         custom_hooks=[dict(type='SeedIterationHook'), dict(type='RecordLosses')])
+
+
+def make_recipe(recipe: Path, folder: Path, **options: Any) -> Config:
+    """A recipe of ADDP with a tiny model: 2 epochs over ``folder/images``, 2 images a process.
+
+    Args:
+        recipe: The config file.
+        folder: Has the images, gets the weights of the frozen parts.
+        **options: Further settings by their dotted names.
+    """
+    cfg = Config.fromfile(recipe)
+    cfg.visualizer = None
+    cfg.model = tiny_addp_cfg(folder)
+    cfg.merge_from_dict({
+        'train_dataloader.batch_size': 2,
+        'train_dataloader.dataset.data_root': str(folder),
+        'train_dataloader.dataset.data_prefix': 'images',
+        'train_dataloader.dataset.pipeline.1.crop.scale': 32,
+        'optim_wrapper.accumulative_counts': 2,
+        'train_cfg.max_epochs': 2,
+        'default_hooks.checkpoint.interval': 1,
+        **options,
+    })
+    cfg.param_scheduler = cfg.param_scheduler[1:]       # a warm-up from 0 would hide differences
+    return cfg
 
 
 def hook_of(runner: Runner, name: str) -> Hook:

@@ -9,31 +9,20 @@ from mmengine.runner import Runner
 
 import addp_mm  # noqa: F401  (registers)
 from addp_mm.weights import load_checkpoint
-from tiny import tiny_addp_cfg
-from tiny_training import RecordLosses, write_images
+from tiny_training import RecordLosses, make_recipe, write_images
 
 RECIPE = Path(__file__).parents[2] / 'configs' / 'addp' / 'vit-b_1600e.py'
 ITERS_PER_EPOCH = 3
 
 
 def _recipe(tmp_path: Path, name: str, stop_at: int | None = None) -> Config:
-    cfg = Config.fromfile(RECIPE)
-    cfg.work_dir = str(tmp_path / name)
-    cfg.experiment_name = f'{name}_{stop_at}'
-    cfg.visualizer = None
-    cfg.model = tiny_addp_cfg(tmp_path)
-    cfg.merge_from_dict({
-        'train_dataloader.batch_size': 2,
+    # The accumulation of 2 does not divide an epoch of 3.
+    cfg = make_recipe(RECIPE, tmp_path, **{
         'train_dataloader.num_workers': 1,
         'train_dataloader.pin_memory': False,
-        'train_dataloader.dataset.data_root': str(tmp_path),
-        'train_dataloader.dataset.data_prefix': 'images',
-        'train_dataloader.dataset.pipeline.1.crop.scale': 32,
-        'optim_wrapper.accumulative_counts': 2,         # does not divide an epoch of 3
-        'train_cfg.max_epochs': 2,
-        'default_hooks.checkpoint.interval': 1,
     })
-    cfg.param_scheduler = cfg.param_scheduler[1:]       # a warm-up from 0 would hide differences
+    cfg.work_dir = str(tmp_path / name)
+    cfg.experiment_name = f'{name}_{stop_at}'
     cfg.custom_hooks.append(dict(type='RecordLosses', stop_at=stop_at))
     return cfg
 

@@ -26,7 +26,7 @@ from addp_mm.models.backbones import load_encoder
 from addp_mm.registry import HOOKS, MODELS
 from addp_mm.weights import load_checkpoint
 from tiny import build_model, tiny_addp_cfg, tiny_batch
-from tiny_training import RecordLosses, write_images
+from tiny_training import RecordLosses, make_recipe, write_images
 from two_processes import in_two_processes
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -48,25 +48,13 @@ class KeepShardedLosses(RecordLosses):
 
 
 def _recipe(folder: Path) -> Config:
-    """The shipped config with a tiny model, 2 epochs of 3 iterations of 2 images a process."""
-    cfg = Config.fromfile(RECIPE)
-    cfg.visualizer = None
-    cfg.model = tiny_addp_cfg(folder)
-    cfg.merge_from_dict({
-        'train_dataloader.batch_size': 2,
+    """The shipped config; an accumulation does not divide an epoch, and clips every step."""
+    return make_recipe(RECIPE, folder, **{
         'train_dataloader.num_workers': 0,
         'train_dataloader.persistent_workers': False,
-        'train_dataloader.dataset.data_root': str(folder),
-        'train_dataloader.dataset.data_prefix': 'images',
-        'train_dataloader.dataset.pipeline.1.crop.scale': 32,
-        'optim_wrapper.accumulative_counts': 2,         # does not divide an epoch of 3
-        'optim_wrapper.clip_grad.max_norm': 0.1,        # clips every step
+        'optim_wrapper.clip_grad.max_norm': 0.1,
         'optim_wrapper.cpu_dtype': 'float32',
-        'train_cfg.max_epochs': 2,
-        'default_hooks.checkpoint.interval': 1,
     })
-    cfg.param_scheduler = cfg.param_scheduler[1:]       # a warm-up from 0 would hide differences
-    return cfg
 
 
 def _unshard(cfg: Config) -> None:
