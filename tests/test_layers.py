@@ -20,6 +20,7 @@ PARTS = [
 # Low to high. What stands on one line does not import each other, but meets in the registry.
 LAYERS = [
     ['registry', 'version', 'atomic_write'],
+    ['result_folder'],
     ['weights'],
     ['diffusion', 'models.layers'],
     ['converters'],
@@ -27,6 +28,8 @@ LAYERS = [
     ['models.data_preprocessors', 'models.algorithms', 'models.classifiers', 'generation', 'dense'],
     ['engine', 'evaluation', 'visualization', 'datasets'],
     ['apis'],
+    ['own_images'],
+    ['studies'],
     ['models'],  # `models` only re-exports its folders
     [''],  # addp_mm itself, which imports everything
 ]
@@ -35,8 +38,9 @@ RANK = {unit: rank for rank, units in enumerate(LAYERS) for unit in units}
 ONLY = {
     'converters': {'weights', 'models.layers'},
     'weights': {'registry', 'version', 'atomic_write'},
-    **dict.fromkeys(LAYERS[6], {'registry', 'weights', 'version', 'atomic_write', 'diffusion',
-                                'models.layers'}),
+    'engine': {'registry', 'weights', 'version', 'atomic_write', 'diffusion', 'models.layers'},
+    **dict.fromkeys(['visualization', 'datasets'], {'registry', 'weights', 'version', 'atomic_write',
+                                                    'diffusion', 'models.layers'}),
 }
 OUTSIDE = {'tools', 'tests', 'configs'}
 

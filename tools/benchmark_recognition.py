@@ -11,9 +11,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from addp_mm.apis.label_efficiency import METHODS, LabelEfficiency, summarise, write_table
 from addp_mm.apis.resumable_tool import run_resumable
-from addp_mm.apis.stages import find_shipped
+from addp_mm.own_images.trainings import find_shipped
+from addp_mm.studies.label_efficiency import METHODS, LabelEfficiency, summarise, write_table
 
 
 def parse_args(words: list[str] | None = None) -> argparse.Namespace:

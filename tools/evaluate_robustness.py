@@ -19,15 +19,21 @@ from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 
 import addp_mm  # noqa: F401  (registers)
-from addp_mm.apis.claimed_folder import claim_folder
 from addp_mm.apis.load_model import build_model
 from addp_mm.apis.resumable_tool import run_resumable
-from addp_mm.apis.robustness import CLASSES_OF, CLEAN, RobustnessRun, plan_parts, test_pipeline
-from addp_mm.apis.robustness_report import (
+from addp_mm.result_folder import claim_folder
+from addp_mm.studies.robustness.report import (
     records_of_predictions,
     table_row,
     table_text,
     write_robustness_report,
+)
+from addp_mm.studies.robustness.robustness import (
+    CLASSES_OF,
+    CLEAN,
+    RobustnessRun,
+    plan_parts,
+    test_pipeline,
 )
 from addp_mm.weights import sha256_of
 

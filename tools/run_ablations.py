@@ -17,15 +17,15 @@ from pathlib import Path
 from mmengine.device import get_device
 from mmengine.logging import MMLogger
 
-from addp_mm.apis.ablation_rows import find_rows
-from addp_mm.apis.ablations import Ablations, Generation
 from addp_mm.apis.extractor_arguments import add_extractor_arguments, build_extractors
 from addp_mm.apis.generate import add_sampler_arguments, sampler_options
 from addp_mm.apis.progress import progress_bar
-from addp_mm.apis.quality_record import describe_set
 from addp_mm.apis.resumable_tool import run_resumable
 from addp_mm.evaluation.generation_scores import reference_features
+from addp_mm.evaluation.quality_record import describe_set
 from addp_mm.evaluation.reference_set import open_reference
+from addp_mm.studies.ablations.ablations import Ablations, Generation
+from addp_mm.studies.ablations.rows import find_rows
 
 
 def parse_args() -> argparse.Namespace:

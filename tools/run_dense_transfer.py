@@ -17,8 +17,8 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from addp_mm.apis.launch import run_tool
-from addp_mm.apis.sweep_report import markdown_table
 from addp_mm.atomic_write import write_whole
+from addp_mm.studies.tables import markdown_table
 
 TRAIN = Path(__file__).with_name('train.py')
 STARTS = {'pre-trained': [], 'from scratch': ['model.backbone.init_cfg=None']}

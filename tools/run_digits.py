@@ -10,9 +10,9 @@ from pathlib import Path
 from mmengine.config import Config, DictAction
 from mmengine.logging import MMLogger
 
-from addp_mm.apis.stage_pictures import write_generated, write_pictures
-from addp_mm.apis.stages import StageError, chain_stages, find_shipped, run_stages
 from addp_mm.datasets.digits import write_digits
+from addp_mm.own_images.pictures import write_generated, write_pictures
+from addp_mm.own_images.trainings import StageError, chain_stages, find_shipped, run_stages
 
 END = """
 {num_images} handwritten digits in ImageNet's layout are in {data}, everything else in {out}:

@@ -19,12 +19,18 @@ from addp_mm.apis.generate import (
     sampler_options,
 )
 from addp_mm.apis.progress import progress_bar
-from addp_mm.apis.quality_record import describe_set
 from addp_mm.apis.resumable_tool import run_resumable
-from addp_mm.apis.sweep import SWEEPS, Sweep, sweep_samplers
-from addp_mm.apis.sweep_report import format_cell, point_row, write_sweep_report
 from addp_mm.evaluation.generation_scores import reference_features
+from addp_mm.evaluation.quality_record import describe_set
 from addp_mm.evaluation.reference_set import open_reference
+from addp_mm.studies.sampler_sweep import (
+    SWEEPS,
+    Sweep,
+    point_row,
+    sweep_samplers,
+    write_sweep_report,
+)
+from addp_mm.studies.tables import format_cell
 from addp_mm.weights import sha256_of
 
 

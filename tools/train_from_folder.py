@@ -8,12 +8,12 @@ from pathlib import Path
 
 from mmengine.logging import MMLogger
 
-from addp_mm.apis.report import write_report
-from addp_mm.apis.stage_configs import choose_preset, write_missing_config
-from addp_mm.apis.stage_images import prepare_images
-from addp_mm.apis.stage_pictures import write_pictures
-from addp_mm.apis.stage_presets import PRESETS
-from addp_mm.apis.stages import TITLES, Stage, StageError, run_stage
+from addp_mm.own_images.configs import choose_preset, write_missing_config
+from addp_mm.own_images.images import prepare_images
+from addp_mm.own_images.pictures import write_pictures
+from addp_mm.own_images.presets import PRESETS
+from addp_mm.own_images.report import write_report
+from addp_mm.own_images.trainings import TITLES, Stage, StageError, run_stage
 
 
 def parse_args() -> argparse.Namespace:

@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 
 from ..atomic_write import atomic_write, write_whole
+from ..result_folder import SETTINGS
 
-SETTINGS = 'settings.json'
 STEPS = 'steps'
 _OWN_NAME = re.compile(r'\d{6,}\.png')
 _SUFFIXES = {'.png', '.jpg', '.jpeg', '.webp', '.bmp', '.npz', '.npy'}

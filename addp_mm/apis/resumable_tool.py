@@ -5,9 +5,12 @@ import sys
 from collections.abc import Callable
 
 from .launch import EXIT_INTERRUPTED, EXIT_USER_ERROR
-from .stages import StageError
 
 EXIT_STAGE_FAILED = 1
+
+
+class StageError(RuntimeError):
+    """A training cannot be run or has failed; the message says why and what to do."""
 
 
 def run_resumable(main: Callable[[], object]) -> int:

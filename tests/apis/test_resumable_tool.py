@@ -3,8 +3,7 @@ from __future__ import annotations
 
 import pytest
 
-from addp_mm.apis.resumable_tool import run_resumable
-from addp_mm.apis.stages import StageError
+from addp_mm.apis.resumable_tool import StageError, run_resumable
 
 
 @pytest.mark.parametrize(('error', 'code', 'message'), [

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from addp_mm.apis.ablation_rows import config_changes, find_rows
+from addp_mm.studies.ablations.rows import config_changes, find_rows
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 FOLDER = CONFIGS / 'addp' / 'ablations'

@@ -11,9 +11,9 @@ from PIL import Image
 
 import addp_mm  # noqa: F401  (registers)
 from addp_mm.apis.launch import build_runner
-from addp_mm.apis.robustness import part_pipeline, plan_parts
-from addp_mm.apis.robustness_report import records_of_predictions
 from addp_mm.datasets.class_lists import class_list
+from addp_mm.studies.robustness.report import records_of_predictions
+from addp_mm.studies.robustness.robustness import part_pipeline, plan_parts
 
 FOLDER = Path(__file__).resolve().parents[2] / 'configs' / 'addp' / 'benchmarks'
 SUBSETS = {'imagenet-a': 'imagenet-a', 'imagenet-r': 'imagenet-r',

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from addp_mm.apis import label_efficiency
-from addp_mm.apis.label_efficiency import Method
+from addp_mm.studies import label_efficiency
+from addp_mm.studies.label_efficiency import Method
 
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 

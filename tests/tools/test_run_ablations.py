@@ -16,13 +16,13 @@ from mmengine.runner import Runner
 from PIL import Image
 
 pytest.importorskip('torch_fidelity', reason='torch-fidelity is not installed')
-from addp_mm.apis import stages
-from addp_mm.apis.ablations import Ablations, ParallelStage
 from addp_mm.apis.inferencer import ADDPInferencer
 from addp_mm.evaluation.feature_extractor import FeatureExtractor, MetricFeatures
 from addp_mm.evaluation.generation_scores import extract_features, reference_features, score
 from addp_mm.evaluation.image_set import open_image_set
+from addp_mm.own_images import trainings as stages
 from addp_mm.registry import HOOKS
+from addp_mm.studies.ablations.ablations import Ablations, ParallelStage
 from tiny import STRIDE, tiny_addp_cfg
 from tiny_features import NAME, random_images, write_png
 from tiny_training import make_config

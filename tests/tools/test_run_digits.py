@@ -10,8 +10,8 @@ import pytest
 from mmengine.runner import Runner
 from PIL import Image
 
-from addp_mm.apis.stages import Stage, chain_stages, find_shipped, run_stages
 from addp_mm.datasets.digits import write_digits
+from addp_mm.own_images.trainings import Stage, chain_stages, find_shipped, run_stages
 from addp_mm.visualization.scalars import read_run
 
 SHORT = {
@@ -78,8 +78,8 @@ def test_each_stage_leaves_a_checkpoint_and_held_out_metrics(out: Path):
 def test_the_tool_draws_and_says_what_is_next(out: Path, capsys: pytest.CaptureFixture,
                                               monkeypatch: pytest.MonkeyPatch):
     """All stages are finished: only the pictures are left to make."""
-    monkeypatch.setattr('addp_mm.apis.stage_pictures.NUM_GENERATED', 4)
-    monkeypatch.setattr('addp_mm.apis.stage_pictures.NUM_EDITED', 2)
+    monkeypatch.setattr('addp_mm.own_images.pictures.NUM_GENERATED', 4)
+    monkeypatch.setattr('addp_mm.own_images.pictures.NUM_EDITED', 2)
     load_tool('run_digits').main(
         Namespace(work_dir=out, configs='configs/digits', data=None, cfg_options=SHORT))
     said = capsys.readouterr().out

@@ -14,11 +14,11 @@ from mmengine.config import Config
 from PIL import Image
 
 pytest.importorskip('torch_fidelity', reason='torch-fidelity is not installed')
-from addp_mm.apis import sweep as sweep_module
 from addp_mm.apis.inferencer import ADDPInferencer
-from addp_mm.apis.sweep import sweep_samplers
 from addp_mm.evaluation.feature_extractor import FeatureExtractor, MetricFeatures
 from addp_mm.evaluation.generation_scores import ReferenceFeatures, score
+from addp_mm.studies import sampler_sweep as sweep_module
+from addp_mm.studies.sampler_sweep import sweep_samplers
 from tiny import build_model, tiny_addp_cfg
 from tiny_features import NAME, random_images, write_png
 

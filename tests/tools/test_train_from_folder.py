@@ -13,8 +13,9 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from PIL import Image
 
-from addp_mm.apis import stage_configs, stage_length
-from addp_mm.apis.stages import Stage, find_shipped
+from addp_mm.own_images import configs as stage_configs
+from addp_mm.own_images import length as stage_length
+from addp_mm.own_images.trainings import Stage, find_shipped
 
 
 def load_tool(name: str) -> ModuleType:

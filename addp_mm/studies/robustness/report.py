@@ -6,19 +6,19 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from ..atomic_write import write_whole
-from ..datasets.class_lists import class_list
-from ..evaluation.class_subset_accuracy import subset_hits
-from ..evaluation.corruption_error import (
+from ...atomic_write import write_whole
+from ...datasets.class_lists import class_list
+from ...evaluation.class_subset_accuracy import subset_hits
+from ...evaluation.corruption_error import (
     CORRUPTIONS,
     SEVERITIES,
     CorruptionError,
     corruption_error,
 )
-from ..evaluation.stored_predictions import load_predictions
-from .quality_record import write_record
+from ...evaluation.quality_record import write_record
+from ...evaluation.stored_predictions import load_predictions
+from ..tables import markdown_table
 from .robustness import CLASSES_OF, CORRUPTED, corrupted_name, part_names, subset_of
-from .sweep_report import markdown_table
 
 AVERAGE = 'average'
 # Paper Tab. 9: ViT-B, fine-tuned on ImageNet-1k.

@@ -11,8 +11,8 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.utils import import_modules_from_strings
 
-from ..registry import MODELS
-from .stages import Stage, get_setting
+from ...own_images.trainings import Stage, get_setting
+from ...registry import MODELS
 
 DEFAULT = 'default'
 

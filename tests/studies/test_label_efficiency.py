@@ -9,8 +9,8 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from addp_mm.apis import label_efficiency
-from addp_mm.apis.label_efficiency import (
+from addp_mm.studies import label_efficiency
+from addp_mm.studies.label_efficiency import (
     METHODS,
     TUNING_SEED,
     LabelEfficiency,

@@ -9,9 +9,9 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch import Tensor
 
-from ..evaluation.image_set import ImageSet
 from ..generation import to_pixels
 from ..models.layers import FrozenModule
+from .image_set import ImageSet
 
 
 class Reconstructions:

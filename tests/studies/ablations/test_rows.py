@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from addp_mm.apis.ablation_rows import config_changes, find_rows
+from addp_mm.studies.ablations.rows import config_changes, find_rows
 from tiny import tiny_addp_cfg
 
 

@@ -1,6 +1,7 @@
 """Scores of generated images over settings of the sampler (paper Fig. 6, Tab. 10 and 11)."""
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from collections.abc import Callable, Sequence
@@ -11,14 +12,62 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..apis import ADDPInferencer
+from ..apis.progress import progress_bar
+from ..atomic_write import write_whole
 from ..evaluation.feature_extractor import MetricFeatures
 from ..evaluation.generation_scores import ReferenceFeatures, score
+from ..evaluation.quality_record import quality_record, write_record
 from ..generation import to_pixels
+from ..result_folder import claim_folder, try_lock
+from ..visualization.sweep_plot import draw_sweep
 from ..weights import load_weights, save_weights
-from .claimed_folder import claim_folder, try_lock
-from .inferencer import ADDPInferencer
-from .progress import progress_bar
-from .quality_record import quality_record, write_record
+from .tables import csv_table, markdown_table, score_names
+
+# Of each sweep: the columns before the scores; the axis, what tells lines apart, the scale.
+_COLUMNS = {
+    'steps': ('schedule', 'num_steps'), 'top-p': ('top_p', ), 'temperature': ('kind', 'temperature')
+}
+_AXES = {
+    'steps': ('num_steps', 'schedule', 'log2'), 'top-p': ('top_p', None, 'linear'),
+    'temperature': ('temperature', 'kind', 'symlog')
+}
+
+
+def point_row(sweep: str, record: dict[str, Any]) -> dict[str, Any]:
+    """One line of the table of a sweep: what it changes, then the scores.
+
+    Args:
+        sweep: 'steps', 'top-p' or 'temperature'.
+        record: What ``Sweep.run_point`` returned.
+    """
+    sampler = record['generated']['sampler']
+    values = dict(sampler, kind='dynamic' if sampler['dynamic'] else 'static')
+    return {name: values[name] for name in _COLUMNS[sweep]} | record['scores']
+
+
+def write_sweep_report(sweep: str, records: Sequence[dict[str, Any]], out: Path) -> Path:
+    """Write ``<sweep>.png``, ``<sweep>.csv`` and, with both, ``<sweep>.md``.
+
+    Args:
+        sweep: 'steps', 'top-p' or 'temperature'.
+        records: What ``Sweep.run_point`` returned for each point; at least one.
+        out: The folder.
+
+    Returns:
+        The Markdown file.
+    """
+    rows = [point_row(sweep, record) for record in records]
+    x, series, scale = _AXES[sweep]
+    picture = io.BytesIO()
+    draw_sweep(rows, x, score_names(records[0]), series, scale).savefig(picture, dpi=120)
+    notes = ''.join(f'- {note}\n' for note in records[0]['notes'])
+    text = f'![{sweep}]({sweep}.png)\n\n{markdown_table(rows)}\n{notes}'
+    write_whole(out / f'{sweep}.png', picture.getvalue())
+    write_whole(out / f'{sweep}.csv', csv_table(rows).encode())
+    write_whole(out / f'{sweep}.md', text.encode())
+    return out / f'{sweep}.md'
+
 
 PART = 1000                     # images whose features are kept together
 STEPS = (4, 8, 12, 16, 20, 32, 64, 128, 256)                # our choice: Fig. 6 names no values

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from ..atomic_write import write_whole
-from ..evaluation.feature_extractor import MetricFeatures
-from ..evaluation.generation_scores import IS_SEED, IS_SPLITS
-from ..evaluation.image_set import ImageSet
-from ..evaluation.reference_set import read_reference_record
+from ..result_folder import SETTINGS
 from ..version import __version__
-from .output_folder import SETTINGS
+from .feature_extractor import MetricFeatures
+from .generation_scores import IS_SEED, IS_SPLITS
+from .image_set import ImageSet
+from .reference_set import read_reference_record
 
 USUAL_COUNT = 50_000            # reference protocol
 _PACKAGES = ('torch', 'torchvision', 'torch-fidelity', 'numpy', 'pillow')

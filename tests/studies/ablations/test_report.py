@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from addp_mm.apis.ablation_report import ablation_tables, write_ablation_report
 from addp_mm.apis.output_folder import save_image
+from addp_mm.studies.ablations.report import ablation_tables, write_ablation_report
 
 TARGET, MAPPING = 'model.head.loss.target', 'model.data_preprocessor.diffusion.mapping'
 

@@ -17,9 +17,10 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
+from ..apis.resumable_tool import StageError
 from ..registry import MODELS
-from .stage_log import explain_failure
-from .stages import StageError, child_environment
+from .training_log import explain_failure
+from .trainings import child_environment
 
 # Of a stage's time; the rest is for validation and checkpoints.
 TRAINING_SHARE = 0.85
@@ -32,7 +33,7 @@ _PROBE = """
 import sys
 from mmengine.config import Config
 cfg = Config.fromfile(sys.argv[1])
-from addp_mm.apis.stage_length import seconds_per_iter
+from addp_mm.own_images.length import seconds_per_iter
 print(seconds_per_iter(cfg))
 """
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..visualization.scalars import RunScalars, read_run
-from .stage_images import ImageSet
-from .stages import Stage
+from .images import ImageSet
+from .trainings import Stage
 
 READING = {
     'vqgan': 'PSNR (dB) should rise to 20 or more, and most codes should be in use: what the '

@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch.nn.functional import one_hot
 
-from addp_mm.apis.robustness import CLASSES_OF, part_names, part_pipeline, plan_parts
-from addp_mm.apis.robustness_report import (
+from addp_mm.datasets.class_lists import class_list
+from addp_mm.evaluation.corruption_error import CORRUPTIONS, SEVERITIES
+from addp_mm.studies.robustness.report import (
     PAPER_ROW,
     records_of_predictions,
     report_notes,
@@ -19,8 +20,7 @@ from addp_mm.apis.robustness_report import (
     table_text,
     write_robustness_report,
 )
-from addp_mm.datasets.class_lists import class_list
-from addp_mm.evaluation.corruption_error import CORRUPTIONS, SEVERITIES
+from addp_mm.studies.robustness.robustness import CLASSES_OF, part_names, part_pipeline, plan_parts
 
 NAMES = ['ant', 'bee', 'cow']
 PIPELINE = [

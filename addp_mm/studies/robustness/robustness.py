@@ -15,13 +15,13 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmengine.runner.amp import autocast
 
-from ..datasets.class_lists import class_list
-from ..datasets.class_subset_folder import class_folders
-from ..datasets.transforms import CorruptImage
-from ..evaluation.corruption_error import CORRUPTIONS, SEVERITIES
-from .claimed_folder import claim_folder, try_lock
-from .progress import progress_bar
-from .quality_record import write_record
+from ...apis.progress import progress_bar
+from ...datasets.class_lists import class_list
+from ...datasets.class_subset_folder import class_folders
+from ...datasets.transforms import CorruptImage
+from ...evaluation.corruption_error import CORRUPTIONS, SEVERITIES
+from ...evaluation.quality_record import write_record
+from ...result_folder import claim_folder, try_lock
 
 # The list of classes of each data set.
 CLASSES_OF = {

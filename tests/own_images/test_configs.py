@@ -11,17 +11,17 @@ from mmengine.registry import init_default_scope
 from PIL import Image
 from torch.autograd.graph import saved_tensors_hooks
 
-from addp_mm.apis import stage_configs
-from addp_mm.apis.stage_configs import choose_preset, stage_config, starting_configs
-from addp_mm.apis.stage_images import ImageSet, prepare_images
-from addp_mm.apis.stage_length import (
+from addp_mm.own_images import configs as stage_configs
+from addp_mm.own_images.configs import choose_preset, stage_config, starting_configs
+from addp_mm.own_images.images import ImageSet, prepare_images
+from addp_mm.own_images.length import (
     batches_per_epoch,
     measure_seconds_per_iter,
     seconds_per_iter,
     set_length,
 )
-from addp_mm.apis.stage_presets import PRESETS, MemoryNeed, memory_at_hand, memory_need
-from addp_mm.apis.stages import StageError
+from addp_mm.own_images.presets import PRESETS, MemoryNeed, memory_at_hand, memory_need
+from addp_mm.own_images.trainings import StageError
 from addp_mm.registry import MODELS
 
 

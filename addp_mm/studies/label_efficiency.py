@@ -16,11 +16,11 @@ from typing import Any
 
 from mmengine.config import Config
 
+from ..apis.launch import build_runner
 from ..atomic_write import write_whole
+from ..result_folder import try_lock
 from ..weights import sha256_of
-from .claimed_folder import try_lock
-from .launch import build_runner
-from .sweep_report import markdown_table
+from .tables import markdown_table
 
 TUNING_SEED = 100       # no seed that is reported
 _RATE = 'optim_wrapper.optimizer.lr'

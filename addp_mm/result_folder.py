@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..atomic_write import write_whole
-from .output_folder import SETTINGS
+from .atomic_write import write_whole
+
+SETTINGS = 'settings.json'
 
 
 def claim_folder(folder: Path, settings: Mapping[str, Any]) -> None:

@@ -17,9 +17,10 @@ from typing import Any
 
 from mmengine.config import Config
 
+from ..apis.resumable_tool import StageError
 from ..engine.hooks import FROZEN_WEIGHTS
 from ..weights import load_checkpoint, sha256_of
-from .stage_log import StageLog, explain_failure
+from .training_log import StageLog, explain_failure
 
 PACKAGE = Path(__file__).resolve().parents[1]
 TITLES = {'vqgan': 'tokenizer', 'mage': 'token predictor', 'addp': 'ADDP'}
@@ -29,10 +30,6 @@ INPUTS = {
     'model.data_preprocessor.token_predictor.checkpoint': 'mage',
 }
 _POLL_SECONDS = 0.2
-
-
-class StageError(RuntimeError):
-    """A stage cannot be run or has failed; the message says why and what to do."""
 
 
 def find_shipped(name: str) -> Path:

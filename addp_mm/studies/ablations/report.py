@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..atomic_write import write_whole
-from ..visualization.image_grid import image_grid
-from .output_folder import save_image
-from .sweep_report import markdown_table, score_names
+from ...apis.output_folder import save_image
+from ...atomic_write import write_whole
+from ...visualization.image_grid import image_grid
+from ..tables import markdown_table, score_names
 
 NAME = 'ablations'
 # Below the folder of results: a folder for each row; in it one of what it generates; there images.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from addp_mm.apis.stage_images import (
+from addp_mm.own_images.images import (
     check_image,
     find_images,
     hold_out,

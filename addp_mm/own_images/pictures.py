@@ -12,14 +12,14 @@ from mmengine.registry import DefaultScope
 from PIL import Image
 from torch import Tensor
 
+from ..apis import ADDPInferencer
+from ..apis.generation_pictures import draw_generation, draw_lower_halves
 from ..registry import DATASETS, MODELS
 from ..visualization.curves import draw_curves
 from ..visualization.image_grid import image_grid
 from ..visualization.scalars import read_run
 from ..visualization.training_view import training_view
-from .generation_pictures import draw_generation, draw_lower_halves
-from .inferencer import ADDPInferencer
-from .stages import Stage
+from .trainings import Stage
 
 NUM_RECONSTRUCTIONS = 10
 NUM_VIEWED = 3

@@ -13,19 +13,19 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config
 
-from ..atomic_write import write_whole
-from ..evaluation.feature_extractor import MetricFeatures
-from ..evaluation.generation_scores import ReferenceFeatures
-from ..visualization.scalars import read_run
-from ..weights import sha256_of
-from .ablation_report import GENERATION, ROWS, SAMPLES, write_ablation_report
-from .ablation_rows import AblationRow
-from .claimed_folder import claim_folder, try_lock
-from .inferencer import ADDPInferencer
-from .output_folder import save_image
-from .quality_record import write_record
-from .stages import Stage, get_setting, run_stage
-from .sweep import Sweep
+from ...apis import ADDPInferencer
+from ...apis.output_folder import save_image
+from ...atomic_write import write_whole
+from ...evaluation.feature_extractor import MetricFeatures
+from ...evaluation.generation_scores import ReferenceFeatures
+from ...evaluation.quality_record import write_record
+from ...own_images.trainings import Stage, get_setting, run_stage
+from ...result_folder import claim_folder, try_lock
+from ...visualization.scalars import read_run
+from ...weights import sha256_of
+from ..sampler_sweep import Sweep
+from .report import GENERATION, ROWS, SAMPLES, write_ablation_report
+from .rows import AblationRow
 
 ENCODER = 'model.backbone.init_cfg.checkpoint'      # where fine-tuning names its start
 ACCURACY = 'accuracy/top1'

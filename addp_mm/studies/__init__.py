@@ -1,0 +1,1 @@
+"""The paper's tables, made again: settings of the sampler, ablations, robustness, few labels."""

@@ -1,0 +1,1 @@
+"""ImageNet-A, -R, -Sketch and -C: accuracies and corruption errors."""
