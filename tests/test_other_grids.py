@@ -15,8 +15,8 @@ from mmengine.registry import DefaultScope
 from mmengine.runner.checkpoint import load_checkpoint
 from torch import nn
 
+from addp_mm.checkpoints.weight_files import save_weights
 from addp_mm.registry import MODELS
-from addp_mm.weights import save_weights
 from tiny import (
     NUM_CODES,
     build_model,

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from addp_mm import models  # noqa: F401  (registers)
-from addp_mm.converters import convert
+from addp_mm.checkpoints.converters import convert
+from addp_mm.checkpoints.weight_files import save_weights
 from addp_mm.diffusion import (
     MaskRatioDistribution,
     NoisySample,
@@ -23,7 +24,6 @@ from addp_mm.diffusion import (
 )
 from addp_mm.models.algorithms import ADDP
 from addp_mm.registry import MODELS
-from addp_mm.weights import save_weights
 from reference import reference_arrays, reference_dims, reference_part, reference_state_dict
 
 ARRAYS = reference_arrays()

@@ -15,8 +15,8 @@ from mmengine.model import BaseModel
 from torch import nn
 
 from addp_mm import models  # noqa: F401  (registers)
+from addp_mm.checkpoints.weight_files import save_weights
 from addp_mm.registry import MODELS
-from addp_mm.weights import save_weights
 
 IMAGE_SIZE = 32
 STRIDE = 8

@@ -8,8 +8,8 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 
+from addp_mm.checkpoints.weight_files import save_weights
 from addp_mm.registry import MODELS
-from addp_mm.weights import save_weights
 from tiny import STRIDE, save_tiny_weights, tiny_tokenizer_cfg
 
 ARCH = dict(embed_dims=32, num_layers=2, num_heads=2, feedforward_channels=128)

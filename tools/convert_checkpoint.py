@@ -13,8 +13,15 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-from addp_mm.converters import DEFAULT_TARGETS, KINDS, TABLES, Conversion, convert, detect_kind
-from addp_mm.weights import check_target, load_weights, save_weights, sha256_of
+from addp_mm.checkpoints.converters import (
+    DEFAULT_TARGETS,
+    KINDS,
+    TABLES,
+    Conversion,
+    convert,
+    detect_kind,
+)
+from addp_mm.checkpoints.weight_files import check_target, load_weights, save_weights, sha256_of
 
 USAGE = {
     'vqgan': "data_preprocessor=dict(tokenizer=dict(model=dict(type='VQGAN'), checkpoint='{dst}'))",

@@ -15,12 +15,12 @@ from mmengine.device import get_device
 
 from addp_mm.apis.extractor_arguments import add_extractor_arguments, build_extractors
 from addp_mm.apis.progress import progress_bar
+from addp_mm.checkpoints.weight_files import check_target
 from addp_mm.evaluation.generation_scores import extract_features, reference_features, score
 from addp_mm.evaluation.image_set import open_image_set
 from addp_mm.evaluation.quality_record import describe_set, quality_record, write_record
 from addp_mm.evaluation.reconstructions import Reconstructions, load_tokenizer
 from addp_mm.evaluation.reference_set import open_reference
-from addp_mm.weights import check_target
 
 
 def parse_args() -> argparse.Namespace:

@@ -21,6 +21,7 @@ from mmengine.device import get_device
 import addp_mm  # noqa: F401  (registers)
 from addp_mm.apis.load_model import build_model
 from addp_mm.apis.resumable_tool import run_resumable
+from addp_mm.checkpoints.weight_files import sha256_of
 from addp_mm.result_folder import claim_folder
 from addp_mm.studies.robustness.report import (
     records_of_predictions,
@@ -35,7 +36,6 @@ from addp_mm.studies.robustness.robustness import (
     plan_parts,
     test_pipeline,
 )
-from addp_mm.weights import sha256_of
 
 DATA_SETS = (*CLASSES_OF, CLEAN)
 

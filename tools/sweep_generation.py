@@ -20,6 +20,7 @@ from addp_mm.apis.generate import (
 )
 from addp_mm.apis.progress import progress_bar
 from addp_mm.apis.resumable_tool import run_resumable
+from addp_mm.checkpoints.weight_files import sha256_of
 from addp_mm.evaluation.generation_scores import reference_features
 from addp_mm.evaluation.quality_record import describe_set
 from addp_mm.evaluation.reference_set import open_reference
@@ -31,7 +32,6 @@ from addp_mm.studies.sampler_sweep import (
     write_sweep_report,
 )
 from addp_mm.studies.tables import format_cell
-from addp_mm.weights import sha256_of
 
 
 def parse_args() -> argparse.Namespace:

@@ -15,9 +15,9 @@ from mmengine.device import get_device
 from mmengine.logging import MMLogger
 from mmpretrain.utils import track_on_main_process
 
+from ..checkpoints.weight_files import sha256_of
 from ..generation import to_pixels
 from ..visualization import spread_steps
-from ..weights import sha256_of
 from .freed_memory import keep_freed_memory
 from .generation_pictures import draw_generation, draw_steps
 from .inferencer import ADDPInferencer, check_positive

@@ -20,7 +20,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import EpochBasedTrainLoop, FlexibleRunner, Runner
 from torch import distributed
 
-from ..engine import read_pointer
+from ..checkpoints import read_pointer
 from .freed_memory import keep_freed_memory
 from .launch_scopes import (
     add_test_time_augmentation,

@@ -11,10 +11,10 @@ from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
+from ..checkpoints.weight_files import load_checkpoint, state_dict_of
 from ..engine.hooks import FROZEN_WEIGHTS
 from ..models.layers import FrozenModule
 from ..registry import MODELS
-from ..weights import load_checkpoint, state_dict_of
 
 DTYPES = ('float32', 'float64', 'bfloat16', 'float16')
 _LISTED = 3

@@ -10,8 +10,8 @@ from mmengine.config import Config
 from torch import Tensor
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 
+from ..checkpoints.weight_files import load_weights
 from ..registry import MODELS
-from ..weights import load_weights
 
 LAYERS = ('features', 'logits')
 

@@ -15,7 +15,7 @@ import torch
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
-from ..weights import load_checkpoint, sha256_of
+from ..checkpoints.weight_files import load_checkpoint, sha256_of
 
 METRICS = ('fid', 'is', 'prc')
 INCEPTION = 'inception-v3-compat'

@@ -16,7 +16,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
-from ..weights import load_weights, save_weights
+from ..checkpoints.weight_files import load_weights, save_weights
 from .feature_extractor import MetricFeatures
 from .image_set import ImageSet
 

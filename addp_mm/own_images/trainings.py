@@ -18,8 +18,8 @@ from typing import Any
 from mmengine.config import Config
 
 from ..apis.resumable_tool import StageError
+from ..checkpoints.weight_files import load_checkpoint, sha256_of
 from ..engine.hooks import FROZEN_WEIGHTS
-from ..weights import load_checkpoint, sha256_of
 from .training_log import StageLog, explain_failure
 
 PACKAGE = Path(__file__).resolve().parents[1]

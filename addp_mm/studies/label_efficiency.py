@@ -18,8 +18,8 @@ from mmengine.config import Config
 
 from ..apis.launch import build_runner
 from ..atomic_write import write_whole
+from ..checkpoints.weight_files import sha256_of
 from ..result_folder import try_lock
-from ..weights import sha256_of
 from .tables import markdown_table
 
 TUNING_SEED = 100       # no seed that is reported

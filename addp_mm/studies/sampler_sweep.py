@@ -15,13 +15,13 @@ from torch import Tensor
 from ..apis import ADDPInferencer
 from ..apis.progress import progress_bar
 from ..atomic_write import write_whole
+from ..checkpoints.weight_files import load_weights, save_weights
 from ..evaluation.feature_extractor import MetricFeatures
 from ..evaluation.generation_scores import ReferenceFeatures, score
 from ..evaluation.quality_record import quality_record, write_record
 from ..generation import to_pixels
 from ..result_folder import claim_folder, try_lock
 from ..visualization.sweep_plot import draw_sweep
-from ..weights import load_weights, save_weights
 from .tables import csv_table, markdown_table, score_names
 
 # Of each sweep: the columns before the scores; the axis, what tells lines apart, the scale.

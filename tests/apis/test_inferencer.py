@@ -10,7 +10,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from addp_mm.apis import ADDPInferencer
-from addp_mm.weights import save_weights
+from addp_mm.checkpoints.weight_files import save_weights
 from tiny import build_model, tiny_addp_cfg, tiny_mage_training_cfg
 
 RNG = np.random.default_rng(0)

@@ -12,8 +12,8 @@ from mmengine.runner import Runner, load_checkpoint
 from mmpretrain import FeatureExtractor, ImageClassificationInferencer
 
 import addp_mm  # noqa: F401  (registers)
+from addp_mm.checkpoints.weight_files import load_weights, save_weights
 from addp_mm.registry import MODELS
-from addp_mm.weights import load_weights, save_weights
 from tiny import STRIDE
 from tiny_recognition import ARCH, NUM_CLASSES, save_encoder, tiny_recipe, write_classes
 

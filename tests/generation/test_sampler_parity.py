@@ -8,7 +8,8 @@ import test_parity as recorded
 import torch
 from torch import Tensor
 
-from addp_mm.converters import convert
+from addp_mm.checkpoints.converters import convert
+from addp_mm.checkpoints.weight_files import save_weights
 from addp_mm.diffusion import NoisySample, remask
 from addp_mm.generation import (
     DenoisingSampler,
@@ -20,7 +21,6 @@ from addp_mm.generation import (
     networks_of,
 )
 from addp_mm.registry import MODELS
-from addp_mm.weights import save_weights
 from reference import reference_part, reference_state_dict
 
 ARRAYS, GRID = recorded.ARRAYS, recorded.GRID

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from addp_mm.checkpoints.weight_files import sha256_of
 from addp_mm.own_images.training_log import StageLog, explain_failure
 from addp_mm.own_images.trainings import Stage, StageError, chain_stages, find_shipped, run_stages
-from addp_mm.weights import sha256_of
 
 CONFIG = 'train_cfg = dict(by_epoch=True, max_epochs=2)\nmodel = {model}\n'
 FROZEN = {'data_preprocessor': {'tokenizer': {'checkpoint': 'default.pth'}}}

@@ -9,6 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from addp_mm.checkpoints.weight_files import save_weights
 from addp_mm.studies import label_efficiency
 from addp_mm.studies.label_efficiency import (
     METHODS,
@@ -20,7 +21,6 @@ from addp_mm.studies.label_efficiency import (
     summarise,
     write_table,
 )
-from addp_mm.weights import save_weights
 from tiny_recognition import ARCH, NUM_CLASSES, save_encoder, unformatted, write_classes
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / 'digits'

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from addp_mm.weights import load_checkpoint, load_weights, sha256_of
+from addp_mm.checkpoints.weight_files import load_checkpoint, load_weights, sha256_of
 from reference import reference_part, reference_state_dict
 
 ROOT = Path(__file__).resolve().parents[2]

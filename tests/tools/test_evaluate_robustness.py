@@ -16,12 +16,12 @@ from torch.nn.functional import one_hot
 
 import addp_mm  # noqa: F401  (registers)
 from addp_mm.apis.load_model import build_model
+from addp_mm.checkpoints.weight_files import save_weights
 from addp_mm.evaluation.corruption_error import ALEXNET_ERRORS, CORRUPTIONS, SEVERITIES
 from addp_mm.registry import MODELS
 from addp_mm.result_folder import try_lock
 from addp_mm.studies.robustness.robustness import RobustnessRun, plan_parts
 from addp_mm.studies.robustness.robustness import test_pipeline as pipeline_of
-from addp_mm.weights import save_weights
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'evaluate_robustness.py'
 NAMES = ['ant', 'bee', 'cow', 'dog']

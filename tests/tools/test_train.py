@@ -12,7 +12,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from addp_mm.engine import is_whole
+from addp_mm.checkpoints import is_whole
 from tiny_training import make_config, write_images
 
 ROOT = Path(__file__).resolve().parents[2]

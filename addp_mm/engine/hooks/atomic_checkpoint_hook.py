@@ -9,9 +9,10 @@ from mmengine.fileio import LocalBackend, get_file_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import BaseLoop, FlexibleRunner, Runner
 
+from ...checkpoints.local_backend import AtomicBackend, remove_partial
+from ...checkpoints.run_folder import POINTER, is_whole, newest_first
 from ...registry import HOOKS
 from ..strategies import FullyShardStrategy
-from ..whole_files import POINTER, AtomicBackend, is_whole, newest_first, remove_partial
 
 
 @HOOKS.register_module()

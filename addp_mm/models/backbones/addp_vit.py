@@ -9,16 +9,10 @@ from mmpretrain.models.backbones import VisionTransformer
 from mmpretrain.models.utils import resize_pos_embed
 from torch import Tensor, nn
 
+from ...checkpoints import PretrainedEncoder, resize_tables_on_load
 from ...diffusion import NoisySample
 from ...registry import MODELS
-from ..layers import (
-    FrozenModule,
-    TokenPatchEmbed,
-    init_table,
-    init_transformer_weights,
-    resize_tables_on_load,
-)
-from .encoder_weights import PretrainedEncoder
+from ..layers import FrozenModule, TokenPatchEmbed, init_table, init_transformer_weights
 
 
 @MODELS.register_module()

@@ -10,8 +10,8 @@ from mmpretrain.models.classifiers import ImageClassifier
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
+from ...checkpoints import find_encoder
 from ...registry import MODELS
-from ..backbones import find_encoder
 
 # The norm behind the averaged patches, which no pre-training has, starts as the identity.
 _NEW_PARAMETERS = ('ln2.', )

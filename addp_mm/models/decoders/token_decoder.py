@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ...checkpoints import resize_tables_on_load
 from ...diffusion import NoisySample
 from ...registry import MODELS
-from ..layers import TransformerLayers, init_table, init_transformer_weights, resize_tables_on_load
+from ..layers import TransformerLayers, init_table, init_transformer_weights
 
 
 @MODELS.register_module()

@@ -9,8 +9,8 @@ import torch
 from mmengine.logging import MMLogger
 from torch import nn
 
+from ...checkpoints.weight_files import load_weights, match_prefix, sha256_of
 from ...registry import MODELS
-from ...weights import load_weights, match_prefix, sha256_of
 from .cpu_precision import cpu_has_bfloat16
 
 _DTYPES = {'float32': torch.float32, 'float16': torch.float16, 'bfloat16': torch.bfloat16}

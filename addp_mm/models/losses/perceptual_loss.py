@@ -10,8 +10,8 @@ from pathlib import Path
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from ...checkpoints.weight_files import load_weights
 from ...registry import MODELS
-from ...weights import load_weights
 
 VGG16_URL = 'https://download.pytorch.org/models/vgg16-397923af.pth'
 

@@ -8,14 +8,9 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ...checkpoints import resize_tables_on_load
 from ...registry import MODELS
-from ..layers import (
-    TokenProjection,
-    TransformerLayers,
-    init_table,
-    init_transformer_weights,
-    resize_tables_on_load,
-)
+from ..layers import TokenProjection, TransformerLayers, init_table, init_transformer_weights
 
 ARCHS = {
     'base': dict(embed_dims=768, depth=12, num_heads=12),

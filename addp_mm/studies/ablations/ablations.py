@@ -16,13 +16,13 @@ from mmengine.config import Config
 from ...apis import ADDPInferencer
 from ...apis.output_folder import save_image
 from ...atomic_write import write_whole
+from ...checkpoints.weight_files import sha256_of
 from ...evaluation.feature_extractor import MetricFeatures
 from ...evaluation.generation_scores import ReferenceFeatures
 from ...evaluation.quality_record import write_record
 from ...own_images.trainings import Stage, get_setting, run_stage
 from ...result_folder import claim_folder, try_lock
 from ...visualization.scalars import read_run
-from ...weights import sha256_of
 from ..sampler_sweep import Sweep
 from .report import GENERATION, ROWS, SAMPLES, write_ablation_report
 from .rows import AblationRow

@@ -14,8 +14,8 @@ from mmengine.fileio import BaseStorageBackend, FileClient, register_backend
 from mmengine.hooks import Hook
 from mmengine.runner import FlexibleRunner, Runner
 
-from addp_mm.engine import is_whole
-from addp_mm.weights import load_checkpoint
+from addp_mm.checkpoints import is_whole
+from addp_mm.checkpoints.weight_files import load_checkpoint
 from tiny_training import hook_of, make_config, write_images
 
 

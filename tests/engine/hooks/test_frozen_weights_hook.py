@@ -9,8 +9,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
 
+from addp_mm.checkpoints.weight_files import load_checkpoint, sha256_of
 from addp_mm.registry import MODELS
-from addp_mm.weights import load_checkpoint, sha256_of
 from tiny_training import make_config, write_images
 
 

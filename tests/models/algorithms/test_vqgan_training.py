@@ -13,11 +13,11 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch import Tensor
 
+from addp_mm.checkpoints.weight_files import load_weights
 from addp_mm.engine.optim_wrappers import JointOptimWrapperConstructor
 from addp_mm.models.algorithms import VQGANTraining
 from addp_mm.models.layers import FrozenModule
 from addp_mm.registry import DATASETS
-from addp_mm.weights import load_weights
 from tiny import CODE_DIMS, NUM_CODES, build_model, tiny_batch, tiny_tokenizer_cfg
 
 DISCRIMINATOR = dict(type='PatchDiscriminator', channels=8, num_layers=2)

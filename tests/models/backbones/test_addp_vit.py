@@ -10,9 +10,9 @@ from mmengine.model import PretrainedInit
 from mmpretrain.models.backbones import VisionTransformer
 from torch import Tensor, nn
 
+from addp_mm.checkpoints import resize_position_table
 from addp_mm.diffusion import NoisySample
 from addp_mm.models.backbones import ADDPViT
-from addp_mm.models.layers import resize_position_table
 from addp_mm.registry import MODELS
 
 ARCH = dict(embed_dims=32, num_layers=3, num_heads=2, feedforward_channels=64)

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from addp_mm.converters.mage_checkpoint import convert_mage
-from addp_mm.models.backbones import ADDPViT, load_encoder
-from addp_mm.models.layers import resize_position_table
+from addp_mm.checkpoints import load_encoder, resize_position_table
+from addp_mm.checkpoints.converters.mage import convert_mage
+from addp_mm.models.backbones import ADDPViT
 from addp_mm.models.token_predictors import MAGE
 from reference import reference_part, reference_state_dict
 from tiny import (

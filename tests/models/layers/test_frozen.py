@@ -10,8 +10,8 @@ import torch
 from mmengine.model import BaseModule, ExponentialMovingAverage
 from torch import nn
 
+from addp_mm.checkpoints.weight_files import load_weights, save_weights
 from addp_mm.models.layers import FrozenModule, cpu_has_bfloat16
-from addp_mm.weights import load_weights, save_weights
 from tiny import (
     NUM_CODES,
     build_tiny_token_predictor,

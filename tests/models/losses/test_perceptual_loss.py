@@ -10,8 +10,8 @@ from mmengine.logging import MMLogger
 from torch import Tensor, nn
 from torchvision.models import vgg16
 
+from addp_mm.checkpoints.weight_files import load_weights, save_weights
 from addp_mm.models.losses import PerceptualLoss
-from addp_mm.weights import load_weights, save_weights
 
 MODULE = 'torchmetrics.functional.image.lpips'
 SLICES = {f'slice{i + 1}.{j}': j for i, j in enumerate((0, 5, 10, 17, 24))}

@@ -22,9 +22,9 @@ from mmpretrain.models.backbones import VisionTransformer
 from mmpretrain.models.backbones.base_backbone import BaseBackbone
 from torch import Tensor, nn
 
-from ...converters import Conversion, convert_to_encoder
-from ...weights import state_dict_of
-from ..layers import TokenPatchEmbed, resize_position_table
+from .converters import Conversion, convert_to_encoder
+from .position_tables import resize_position_table
+from .weight_files import state_dict_of
 
 # What no pre-training has: mmpretrain's norm after pooling, and a counter of older batch norms.
 NEW_PARAMETERS = ('ln2.*', '*num_batches_tracked')
@@ -99,9 +99,8 @@ def find_encoder(encoder: nn.Module, weights: Mapping[str, Tensor],
     Raises:
         ValueError: If the file is of a MAGE and the encoder reads pixels, or lacks tensors.
     """
-    patches = getattr(encoder, 'patch_embed', None)
-    num_codes = patches.num_codes if isinstance(patches, TokenPatchEmbed) else None
-    return convert_to_encoder(weights, prefix, num_codes)
+    reads_tokens_of = getattr(getattr(encoder, 'patch_embed', None), 'num_codes', None)
+    return convert_to_encoder(weights, prefix, reads_tokens_of)
 
 
 def _load(encoder: nn.Module, conversion: Conversion) -> EncoderLoad:

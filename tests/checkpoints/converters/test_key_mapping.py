@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from addp_mm.converters.key_mapping import (
+from addp_mm.checkpoints.converters.key_mapping import (
     Conversion,
     Drop,
     Rename,

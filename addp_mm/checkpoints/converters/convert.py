@@ -6,12 +6,12 @@ from functools import partial
 
 from torch import Tensor
 
-from . import addp_checkpoint, mage_checkpoint
-from .addp_checkpoint import convert_addp_to_reference, convert_reference_to_addp
-from .backbone_checkpoint import convert_backbone
+from . import addp as addp_checkpoint
+from . import mage as mage_checkpoint
+from .addp import convert_addp_to_reference, convert_backbone, convert_reference_to_addp
 from .key_mapping import Conversion, convert_part, resize_tables
-from .mage_checkpoint import convert_mage
-from .vqgan_checkpoint import convert_vqgan
+from .mage import convert_mage
+from .vqgan import convert_vqgan
 
 # The tensors that tell a kind of file; the first that fits is taken.
 KINDS = {

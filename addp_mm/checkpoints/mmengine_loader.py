@@ -2,7 +2,8 @@
 
 mmengine's runner (``load_from``, ``resume``) and ``init_cfg=dict(type='Pretrained')`` read files
 and URLs with loaders that run what a pickle contains. Importing this module puts
-:func:`addp_mm.weights.load_checkpoint` in their place, which reads .safetensors files as well.
+:func:`addp_mm.checkpoints.weight_files.load_checkpoint` in their place, which reads .safetensors
+files as well.
 """
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from mmengine.dist import barrier, is_main_process
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmengine.utils import apply_to
 
-from ..weights import load_checkpoint
+from .weight_files import load_checkpoint
 
 
 @CheckpointLoader.register_scheme(prefixes='', force=True)

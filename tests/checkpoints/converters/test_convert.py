@@ -4,7 +4,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from addp_mm.converters import DEFAULT_TARGETS, KINDS, TABLES, convert, detect_kind
+from addp_mm.checkpoints.converters import DEFAULT_TARGETS, KINDS, TABLES, convert, detect_kind
 from reference import reference_part, reference_state_dict
 
 

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from .key_mapping import Conversion, Drop, Rename, apply_table, count_indexes, expand
-from .transformer_layers import layer_renames
+from .key_mapping import Conversion, Drop, Rename, apply_table, count_indexes, expand, layer_renames
 
 DROPS = (
     Drop('cls_token', 'never read: the class token is a row of the token embedding'),

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from .convert import KINDS, convert
 from .key_mapping import Conversion
-from .mage_checkpoint import convert_mage, convert_mage_to_encoder
+from .mage import convert_mage, convert_mage_to_encoder
 
 BACKBONE = 'backbone.'
 # Where a MAGE of ours stands in its own file and in the checkpoint of its training.

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 from torch import Tensor
 
-from ..models.layers.position_table import resize_position_table
+from ..position_tables import resize_position_table
 
 _PARAMETERS = ('weight', 'bias')
 _MAX_LISTED = 40
@@ -161,3 +161,25 @@ def _list(names: list[str], what: str) -> str:
         return f'0 {what}'
     more = f' and {len(names) - _MAX_LISTED} more' if len(names) > _MAX_LISTED else ''
     return f'{len(names)} {what}: {", ".join(names[:_MAX_LISTED])}{more}'
+
+
+_LAYER = (
+    ('norm1', 'ln1'),
+    ('attn.qkv', 'attn.qkv'),
+    ('attn.proj', 'attn.proj'),
+    ('norm2', 'ln2'),
+    ('mlp.fc1', 'ffn.layers.0.0'),
+    ('mlp.fc2', 'ffn.layers.1'),
+)
+
+
+def layer_renames(source: str, target: str, depth: int) -> list[Rename]:
+    """Rows for a stack of layers.
+
+    Args:
+        source: Name of the stack in timm's layout, for example 'blocks'.
+        target: Name of the stack in mmpretrain's layout, for example 'backbone.layers'.
+        depth: Number of layers.
+    """
+    return expand(Rename(f'{source}.{i}.{theirs}.{{p}}', f'{target}.{i}.{ours}.{{p}}')
+                  for i in range(depth) for theirs, ours in _LAYER)

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from addp_mm.converters import convert, convert_to_encoder
-from addp_mm.converters.mage_checkpoint import convert_mage, convert_mage_to_encoder
+from addp_mm.checkpoints.converters import convert, convert_to_encoder
+from addp_mm.checkpoints.converters.mage import convert_mage, convert_mage_to_encoder
 from reference import reference_part, reference_state_dict
 
 

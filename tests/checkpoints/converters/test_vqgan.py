@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from addp_mm.converters.vqgan_checkpoint import convert_vqgan
+from addp_mm.checkpoints.converters.vqgan import convert_vqgan
 from addp_mm.models.tokenizers import VQGAN
 from reference import reference_part
 

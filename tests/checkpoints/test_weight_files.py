@@ -13,7 +13,13 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from addp_mm.weights import load_checkpoint, load_weights, match_prefix, save_weights, sha256_of
+from addp_mm.checkpoints.weight_files import (
+    load_checkpoint,
+    load_weights,
+    match_prefix,
+    save_weights,
+    sha256_of,
+)
 
 
 class MakesFolder:

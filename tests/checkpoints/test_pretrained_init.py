@@ -12,11 +12,11 @@ from mmengine.model import BaseModule
 from mmpretrain.models.backbones import ResNet, TIMMBackbone, VisionTransformer
 from torch import Tensor, nn
 
-from addp_mm.converters import convert
-from addp_mm.models.backbones import ADDPViT, load_encoder
-from addp_mm.models.layers import resize_position_table
+from addp_mm.checkpoints import load_encoder, resize_position_table
+from addp_mm.checkpoints.converters import convert
+from addp_mm.checkpoints.weight_files import save_weights
+from addp_mm.models.backbones import ADDPViT
 from addp_mm.registry import MODELS
-from addp_mm.weights import save_weights
 from reference import reference_state_dict
 from tiny import build_model, tiny_addp_cfg
 

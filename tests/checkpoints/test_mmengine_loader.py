@@ -14,7 +14,7 @@ from mmengine.runner import load_checkpoint
 from torch import nn
 
 from addp_mm import engine  # noqa: F401  (replaces mmengine's loader)
-from addp_mm.weights import TRUST_VARIABLE, save_weights
+from addp_mm.checkpoints.weight_files import TRUST_VARIABLE, save_weights
 
 
 class _Payload:

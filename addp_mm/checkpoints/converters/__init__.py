@@ -1,9 +1,9 @@
 """Conversion of released and own checkpoints."""
 from .convert import DEFAULT_TARGETS, KINDS, TABLES, convert, detect_kind
-from .encoder_checkpoint import convert_to_encoder
+from .encoder import convert_to_encoder
 from .key_mapping import Conversion
 
 __all__ = [
-    'DEFAULT_TARGETS', 'KINDS', 'TABLES', 'Conversion', 'convert', 'convert_to_encoder',
+    'Conversion', 'DEFAULT_TARGETS', 'KINDS', 'TABLES', 'convert', 'convert_to_encoder',
     'detect_kind'
 ]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from addp_mm.models.layers import resize_position_table, resize_tables_on_load
+from addp_mm.checkpoints import resize_position_table, resize_tables_on_load
 
 
 def table_of(side: int, dims: int = 2) -> torch.Tensor:

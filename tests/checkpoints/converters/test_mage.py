@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from addp_mm.converters.mage_checkpoint import convert_mage
+from addp_mm.checkpoints.converters.mage import convert_mage
 from addp_mm.models.token_predictors import MAGE
 from reference import reference_part
 
