@@ -26,7 +26,7 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import InstanceData, PixelData
 
 import addp_mm  # noqa: F401  (registers)
-from addp_mm.models.backbones import ADDPViT
+from addp_mm.models.addp import ADDPViT
 
 NUM_OBJECTS = 7     # COCO has 7.3 on an image
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from addp_mm.diffusion import DiffusionProcess, NoisySample
-from addp_mm.models.algorithms import ADDP
-from addp_mm.models.token_predictors import MAGE
+from addp_mm.models.addp import ADDP
+from addp_mm.models.mage import MAGE
 from addp_mm.registry import MODELS, TASK_UTILS
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from addp_mm.apis.generation_speed import Stopwatch
 from addp_mm.diffusion import NoisySample
-from addp_mm.models.algorithms import ADDP
+from addp_mm.models.addp import ADDP
 
 
 def parse_args(args: list[str] | None = None) -> argparse.Namespace:

@@ -28,7 +28,7 @@ from torch import nn
 import addp_mm  # noqa: F401  (registers)
 from addp_mm.apis.freed_memory import keep_freed_memory
 from addp_mm.checkpoints.weight_files import save_weights
-from addp_mm.models.algorithms import ADDP
+from addp_mm.models.addp import ADDP
 from addp_mm.models.layers import FrozenModule, cpu_has_bfloat16
 from addp_mm.registry import MODELS
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from addp_mm.datasets import write_digit_scenes
-from addp_mm.models.backbones import ADDPViT
+from addp_mm.models.addp import ADDPViT
 
 
 def _is_installed(name: str) -> bool:

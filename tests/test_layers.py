@@ -16,10 +16,9 @@ PACKAGE = Path(__file__).resolve().parents[1] / 'addp_mm'
 # Low to high: a folder may import every folder above its line, and no other.
 LAYERS = [
     'registry', 'version', 'atomic_write', 'result_folder', 'diffusion', 'datasets', 'checkpoints',
-    'models.layers', 'models.tokenizers', 'models.losses', 'models.discriminators',
-    'models.token_predictors', 'models.backbones', 'models.decoders', 'models.heads',
-    'models.data_preprocessors', 'models.algorithms', 'models.classifiers', 'models', 'generation',
-    'visualization', 'dense', 'evaluation', 'engine', 'apis', 'own_images', 'studies',
+    'models.layers', 'models.vqgan', 'models.mage', 'models.addp', 'models.knn_classifier',
+    'models', 'generation', 'visualization', 'dense', 'evaluation', 'engine', 'apis',
+    'own_images', 'studies',
     '',     # addp_mm itself, which imports everything
 ]
 RANK = {unit: rank for rank, unit in enumerate(LAYERS)}
@@ -27,7 +26,7 @@ OUTSIDE = {'tools', 'tests', 'configs'}
 
 
 def module_name(path: Path, root: Path) -> str:
-    """``models/heads/token_head.py`` -> ``models.heads.token_head``; packages without __init__."""
+    """``models/addp/token_head.py`` -> ``models.addp.token_head``; packages without __init__."""
     parts = path.relative_to(root).with_suffix('').parts
     return '.'.join(parts[:-1] if parts[-1] == '__init__' else parts)
 
@@ -133,11 +132,11 @@ def bad_package(tmp_path: Path) -> Path:
         'registry.py': 'MODELS = 1',
         'diffusion/__init__.py': 'from .process import Process',
         'diffusion/process.py': 'class Process:\n    pass',
-        'models/heads/__init__.py': 'from .head import Head',
-        'models/heads/head.py': 'from ...generation.sampler import Sampler',
+        'models/addp/__init__.py': 'from .head import Head',
+        'models/addp/head.py': 'from ...generation.sampler import Sampler',
         'generation/__init__.py': 'from .sampler import Sampler',
         'generation/sampler.py': 'from addp_mm.diffusion import Process\n'
-                                 'from ..models.heads import Head\n'
+                                 'from ..models.addp import Head\n'
                                  'def go(x):\n    print(x.cuda())',
         'engine/hooks.py': 'def hook():\n    from ..apis import train',
         'apis/train.py': '',
@@ -151,7 +150,7 @@ def bad_package(tmp_path: Path) -> Path:
 
 def test_the_walk_finds_what_is_wrong(bad_package: Path):
     assert upward_imports(bad_package) == [
-        'engine.hooks imports apis', 'models.heads.head imports generation'
+        'engine.hooks imports apis', 'models.addp.head imports generation'
     ]
-    assert set(import_cycle(bad_package)) >= {'generation.sampler', 'models.heads.head'}
+    assert set(import_cycle(bad_package)) >= {'generation.sampler', 'models.addp.head'}
     assert forbidden_calls(bad_package) == ['generation/sampler.py:4'] * 2

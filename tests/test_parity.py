@@ -22,7 +22,7 @@ from addp_mm.diffusion import (
     num_masked,
     remask,
 )
-from addp_mm.models.algorithms import ADDP
+from addp_mm.models.addp import ADDP
 from addp_mm.registry import MODELS
 from reference import reference_arrays, reference_dims, reference_part, reference_state_dict
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..models.backbones import ADDPViT
+from ..models.addp import ADDPViT
 from .feed_forward import LeanFeedForward
 
 

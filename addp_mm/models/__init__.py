@@ -1,18 +1,5 @@
-"""The parts of the method, registered in mmpretrain's ``MODELS``."""
-from . import (
-    algorithms,
-    backbones,
-    classifiers,
-    data_preprocessors,
-    decoders,
-    discriminators,
-    heads,
-    losses,
-    token_predictors,
-    tokenizers,
-)
+"""The three stages of the method, registered in mmpretrain's ``MODELS``."""
+from . import addp, mage, vqgan
+from .knn_classifier import KNNClassifier
 
-__all__ = [
-    'algorithms', 'backbones', 'classifiers', 'data_preprocessors', 'decoders',
-    'discriminators', 'heads', 'losses', 'token_predictors', 'tokenizers'
-]
+__all__ = ['KNNClassifier', 'addp', 'mage', 'vqgan']

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from addp_mm.checkpoints import load_encoder, resize_position_table
 from addp_mm.checkpoints.converters import convert
 from addp_mm.checkpoints.weight_files import save_weights
-from addp_mm.models.backbones import ADDPViT
+from addp_mm.models.addp import ADDPViT
 from addp_mm.registry import MODELS
 from reference import reference_state_dict
 from tiny import build_model, tiny_addp_cfg

@@ -13,7 +13,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.structures import InstanceData, PixelData
 
-from addp_mm.models.tokenizers import VQGAN
+from addp_mm.models.vqgan import VQGAN
 from dense_runs import needs_dense
 
 pytestmark = needs_dense

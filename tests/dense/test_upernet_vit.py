@@ -11,7 +11,7 @@ from torch import nn
 
 from addp_mm.dense import ADDPUperViT
 from addp_mm.dense.position_bias import distance_index
-from addp_mm.models.backbones import ADDPViT
+from addp_mm.models.addp import ADDPViT
 
 SIZES = dict(arch=ARCH, img_size=64, patch_size=8, out_indices=(0, 1, 2, 3))
 IN_MMSEG = {'attn.gamma1.weight': 'gamma_1', 'ffn.gamma2.weight': 'gamma_2'}

@@ -12,7 +12,7 @@ from torch import nn
 
 from addp_mm.dense import ADDPViTDet
 from addp_mm.dense.vitdet import even_global_layers
-from addp_mm.models.backbones import ADDPViT
+from addp_mm.models.addp import ADDPViT
 from tiny import save_tiny_weights, tiny_tokenizer_cfg
 
 SIZES = dict(arch=ARCH, img_size=64, pretrain_img_size=32, patch_size=8, window_size=3,

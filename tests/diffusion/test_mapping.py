@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from addp_mm.diffusion import MAPPINGS, check_mapping, map_to_latents, sample_ids
-from addp_mm.models.tokenizers import Codebook
+from addp_mm.models.vqgan import Codebook
 
 
 @pytest.fixture

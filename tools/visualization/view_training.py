@@ -13,7 +13,7 @@ from mmengine.runner import set_random_seed
 from PIL import Image
 
 import addp_mm  # noqa: F401  registers what the config names
-from addp_mm.models.data_preprocessors import ADDPDataPreprocessor
+from addp_mm.models.addp import ADDPDataPreprocessor
 from addp_mm.registry import DATASETS, MODELS
 from addp_mm.visualization import draw_mask_ratios, training_view
 

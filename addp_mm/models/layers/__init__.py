@@ -1,9 +1,9 @@
 """Layers that several models share."""
-from .cpu_precision import cpu_has_bfloat16
-from .frozen import FrozenModule
+from .frozen import FrozenModule, cpu_has_bfloat16
+from .masked_tokens import TARGETS, VAL_RATIOS, MaskedTokenLoss, score_masked_tokens, val_generator
 from .token_patch_embed import IMAGENET_MEAN, IMAGENET_STD, TokenPatchEmbed
-from .token_projection import TokenProjection
-from .transformer_layer import (
+from .transformer import (
+    TokenProjection,
     TransformerLayer,
     TransformerLayers,
     init_table,
@@ -11,7 +11,8 @@ from .transformer_layer import (
 )
 
 __all__ = [
-    'FrozenModule', 'IMAGENET_MEAN', 'IMAGENET_STD', 'TokenPatchEmbed', 'TokenProjection',
-    'TransformerLayer', 'TransformerLayers', 'cpu_has_bfloat16', 'init_table',
-    'init_transformer_weights'
+    'FrozenModule', 'IMAGENET_MEAN', 'IMAGENET_STD', 'MaskedTokenLoss', 'TARGETS',
+    'TokenPatchEmbed', 'TokenProjection', 'TransformerLayer', 'TransformerLayers', 'VAL_RATIOS',
+    'cpu_has_bfloat16', 'init_table', 'init_transformer_weights', 'score_masked_tokens',
+    'val_generator'
 ]

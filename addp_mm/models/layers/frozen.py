@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +12,21 @@ from torch import nn
 
 from ...checkpoints.weight_files import load_weights, match_prefix, sha256_of
 from ...registry import MODELS
-from .cpu_precision import cpu_has_bfloat16
+
+_INSTRUCTIONS = ('avx512_bf16', 'amx_bf16', 'bf16')     # x86 twice, Arm
+
+
+@functools.cache
+def cpu_has_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 matrices in hardware.
+
+    Elsewhere bfloat16 is emulated and slower than float32.
+    """
+    if hasattr(torch.cpu, 'get_capabilities'):
+        found = torch.cpu.get_capabilities()
+        return any(found.get(name, False) for name in _INSTRUCTIONS)
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
 
 _DTYPES = {'float32': torch.float32, 'float16': torch.float16, 'bfloat16': torch.bfloat16}
 

@@ -11,9 +11,7 @@ from addp_mm.checkpoints.converters.addp import (
     convert_backbone,
     convert_reference_to_addp,
 )
-from addp_mm.models.backbones import ADDPViT
-from addp_mm.models.decoders import TokenDecoder
-from addp_mm.models.heads import TokenHead
+from addp_mm.models.addp import ADDPViT, TokenDecoder, TokenHead
 from reference import reference_arrays, reference_dims, reference_state_dict
 
 UNREAD = {'decoder_pos_embed', 'pos_token_embed', 'pos_mask_embed', 'decoder_pred.weight',

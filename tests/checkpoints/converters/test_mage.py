@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from addp_mm.checkpoints.converters.mage import convert_mage
-from addp_mm.models.token_predictors import MAGE
+from addp_mm.models.mage import MAGE
 from reference import reference_part
 
 

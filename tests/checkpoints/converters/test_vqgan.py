@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from addp_mm.checkpoints.converters.vqgan import convert_vqgan
-from addp_mm.models.tokenizers import VQGAN
+from addp_mm.models.vqgan import VQGAN
 from reference import reference_part
 
 

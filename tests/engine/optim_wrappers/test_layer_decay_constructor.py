@@ -5,7 +5,7 @@ import pytest
 from mmengine.optim import build_optim_wrapper
 from torch import nn
 
-from addp_mm.models.backbones import ADDPViT
+from addp_mm.models.addp import ADDPViT
 
 ARCH = dict(embed_dims=8, num_layers=3, num_heads=2, feedforward_channels=8)
 WRAPPER = dict(

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import platform
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -339,3 +341,13 @@ def test_weights_are_the_same_in_every_call(tmp_path: Path, paths: dict[str, str
     assert again.keys() == build_tiny_token_predictor().state_dict().keys()
     first = load_weights(paths['token_predictor'])
     assert all(torch.equal(first[k], v) for k, v in again.items())
+
+
+CPUINFO = Path('/proc/cpuinfo')
+
+
+@pytest.mark.skipif(not CPUINFO.exists() or platform.machine() != 'x86_64',
+                    reason='needs the list of an x86 processor\'s instructions')
+def test_it_is_what_the_system_says():
+    instructions = re.search(r'flags\s*: (.*)', CPUINFO.read_text()).group(1).split()
+    assert cpu_has_bfloat16() == bool({'avx512_bf16', 'amx_bf16'} & set(instructions))

@@ -1,0 +1,141 @@
+"""ADDP as a self-supervised algorithm of mmpretrain.
+
+Shapes: N images of H x W pixels, V rows of the vocabulary, (h, w) token grid.
+"""
+from __future__ import annotations
+
+from mmcv.cnn.bricks import DropPath
+from mmpretrain.models.backbones import VisionTransformer
+from mmpretrain.models.selfsup.base import BaseSelfSupervisor
+from torch import Tensor
+
+from ...diffusion import NoisySample
+from ...registry import MODELS
+from ..layers import VAL_RATIOS, score_masked_tokens, val_generator
+
+
+@MODELS.register_module()
+class ADDP(BaseSelfSupervisor):
+    """Alternating denoising diffusion process (arXiv 2306.05423, Fig. 4).
+
+    The data preprocessor owns the frozen tokenizer and token predictor and draws noisy images; the
+    backbone reads them; the neck (token decoder) and the head predict the tokens. Sizes that the
+    tokenizer or an earlier part knows need not stand in the config again: the image size of a
+    ``VisionTransformer``, codes and grid of the neck, and the widths between a ViT, neck and head.
+
+    Args:
+        data_preprocessor: Config of an ``ADDPDataPreprocessor``.
+        backbone: Config of the encoder; its last output must be a feature map.
+        neck: Config of the token decoder.
+        head: Config of the token head.
+        val_ratios: Mask ratios at which held-out images are scored.
+        compile_cfg: Arguments of ``torch.compile`` for the encoder, the layers of the token decoder
+            and the projection on tokens; None compiles nothing. Name a ``bucket`` in the neck with
+            it. What differs in length from step to step is put together outside of these parts.
+        init_cfg: Config of the start values, for example pre-trained weights.
+
+    Raises:
+        ValueError: If the parts do not fit each other.
+    """
+
+    def __init__(self, data_preprocessor: dict, backbone: dict, neck: dict,
+                 head: dict | None = None, val_ratios: tuple[float, ...] = VAL_RATIOS,
+                 compile_cfg: dict | None = None, init_cfg: dict | None = None) -> None:
+        preprocessor = MODELS.build(data_preprocessor)
+        if _is_vit(backbone['type']):
+            backbone = {'img_size': preprocessor.image_size, **backbone}
+        backbone = MODELS.build(backbone)
+        sizes = dict(num_codes=preprocessor.num_codes, grid_size=preprocessor.grid_size)
+        if isinstance(backbone, VisionTransformer):
+            sizes['in_channels'] = backbone.embed_dims
+        elif 'in_channels' not in neck:
+            raise ValueError('Set neck.in_channels to the channels of the last feature map of the '
+                             f'{type(backbone).__name__}: only a ViT tells them by itself.')
+        neck = MODELS.build({**sizes, **neck})
+        head = MODELS.build({**neck.head_sizes, 'type': 'TokenHead', **(head or {})})
+        super().__init__(
+            backbone=backbone, neck=neck, head=head, data_preprocessor=preprocessor,
+            init_cfg=init_cfg)
+        self.val_ratios = tuple(val_ratios)
+        self._check_parts()
+        if compile_cfg is not None:
+            self._compile(compile_cfg)
+
+    def init_weights(self) -> None:
+        """Set the start values and read the frozen parts' weights."""
+        super().init_weights()
+        self.data_preprocessor.load_frozen()
+
+    def loss(self, inputs: Tensor, data_samples: NoisySample) -> dict[str, Tensor]:
+        """Predict the tokens of noisy images and score them (paper Eq. 6).
+
+        Args:
+            inputs: Noisy images, normalised, (N, 3, H, W).
+            data_samples: The tokens behind them.
+
+        Returns:
+            ``loss_token``: a scalar, in nats per masked token.
+        """
+        features = self.decode(inputs, data_samples)
+        embedding = self.neck.token_embed.weight
+        return dict(loss_token=self.head.loss(features, embedding, data_samples))
+
+    def predict_tokens(self, noisy_images: Tensor, noisy_sample: NoisySample) -> Tensor:
+        """Pixel-to-token: logits (N, V, h, w) from noisy images (N, 3, H, W), normalised."""
+        features = self.decode(noisy_images, noisy_sample)
+        return self.head(features, self.neck.token_embed.weight)
+
+    def decode(self, noisy_images: Tensor, noisy_sample: NoisySample) -> Tensor:
+        """Features of the tokens (N, L, D) from noisy images (N, 3, H, W), normalised."""
+        if getattr(self.backbone, 'takes_tokens', False):
+            features = self.backbone(noisy_images, noisy_sample)[-1]
+        else:
+            features = self.backbone(noisy_images)[-1]
+        return self.neck(features, noisy_sample)
+
+    def val_step(self, data: dict) -> list[dict]:
+        """Score held-out images: cross-entropy of their tokens at each of ``val_ratios``.
+
+        The masks are the same in every call, and no draw of training is touched.
+
+        Args:
+            data: A batch of the data loader.
+
+        Returns:
+            What ``MaskedTokenCrossEntropy`` takes: for each ratio the summed cross-entropy and
+            the number of masked tokens, and the tokens.
+        """
+        images, _ = self.data_preprocessor.to_images(data)
+        return [self._score(images, ratio) for ratio in self.val_ratios]
+
+    def test_step(self, data: dict) -> list[dict]:
+        """As :meth:`val_step`."""
+        return self.val_step(data)
+
+    def _score(self, images: Tensor, ratio: float) -> dict:
+        generator = val_generator(ratio, images.device)
+        noisy_images, sample = self.data_preprocessor.diffuse(images, ratio, generator)
+        logits = self.predict_tokens(noisy_images, sample)
+        return score_masked_tokens(logits[:, :self.neck.num_codes], sample, ratio)
+
+    def _compile(self, options: dict) -> None:
+        for module in self.backbone.modules():
+            if isinstance(module, DropPath):        # a number of NumPy would split the graph
+                module.drop_prob = float(module.drop_prob)
+        for part in (self.backbone, self.neck.layers, self.head.token_projection):
+            part.compile(**options)
+
+    def _check_parts(self) -> None:
+        preprocessor = self.data_preprocessor
+        wanted = preprocessor.num_codes, preprocessor.grid_size
+        if (self.neck.num_codes, self.neck.grid_size) != wanted:
+            raise ValueError(
+                f'The tokenizer gives {wanted[0]} codes on the grid {wanted[1]}, the neck is made '
+                f'for {self.neck.num_codes} on {self.neck.grid_size}. Leave num_codes and '
+                'grid_size out of the neck to follow the tokenizer.')
+
+
+def _is_vit(kind: str | type) -> bool:
+    """Whether the type of a config, with or without scope, is mmpretrain's ViT or a subclass."""
+    found = MODELS.get(kind) if isinstance(kind, str) else kind
+    return isinstance(found, type) and issubclass(found, VisionTransformer)

@@ -1,4 +1,0 @@
-"""Decoders from features to tokens."""
-from .token_decoder import TokenDecoder
-
-__all__ = ['TokenDecoder']

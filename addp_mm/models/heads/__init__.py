@@ -1,4 +1,0 @@
-"""Heads."""
-from .token_head import TokenHead
-
-__all__ = ['TokenHead']

@@ -1,0 +1,13 @@
+"""Stage 1: the VQGAN tokenizer, its layers, its codebook and its training."""
+from .adversarial_loss import AdversarialLoss
+from .codebook_training import CodebookTraining, straight_through
+from .patch_discriminator import PatchDiscriminator
+from .perceptual_loss import PerceptualLoss
+from .vq_loss import VQLoss
+from .vqgan import VQGAN, Codebook
+from .vqgan_training import VQGANTraining
+
+__all__ = [
+    'AdversarialLoss', 'Codebook', 'CodebookTraining', 'PatchDiscriminator', 'PerceptualLoss',
+    'VQGAN', 'VQGANTraining', 'VQLoss', 'straight_through'
+]

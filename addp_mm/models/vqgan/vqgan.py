@@ -1,0 +1,144 @@
+"""The VQGAN tokenizer in MaskGIT's form.
+
+Shapes: N images of H x W pixels, RGB in [0, 1]; K codes of C dims; (h, w) token grid.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from mmengine.model import BaseModule
+from mmengine.utils import to_2tuple
+from torch import Tensor, nn
+
+from ...registry import MODELS
+from .vqgan_layers import Decoder, Encoder
+
+
+class Codebook(nn.Module):
+    """A table of K embeddings, looked up by id, by distance or by a distribution.
+
+    Args:
+        num_codes: Number K of codes.
+        code_dims: Length C of a code.
+    """
+
+    def __init__(self, num_codes: int, code_dims: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(num_codes, code_dims)
+        nn.init.uniform_(self.embedding.weight, -1 / num_codes, 1 / num_codes)
+
+    def assign(self, latents: Tensor) -> Tensor:
+        """Nearest code of each place, always computed in float32.
+
+        Args:
+            latents: (N, C, h, w).
+
+        Returns:
+            Ids (N, h, w), int64.
+        """
+        n, _, h, w = latents.shape
+        return self.distances(latents).argmin(dim=1).view(n, h, w)
+
+    def distances(self, latents: Tensor) -> Tensor:
+        """Squared distance of each place to each code, always computed in float32.
+
+        Args:
+            latents: (N, C, h, w).
+
+        Returns:
+            (N h w, K), less the place's own squared length, which is the same for every code.
+        """
+        with torch.autocast(latents.device.type, enabled=False):
+            points = latents.float().permute(0, 2, 3, 1).flatten(0, 2)         # (N h w, C)
+            codes = self.embedding.weight.float()
+            return codes.square().sum(dim=1) - 2 * points @ codes.t()
+
+    def lookup(self, token_ids: Tensor) -> Tensor:
+        """(N, h, w) ids to (N, C, h, w) embeddings."""
+        return self.embedding(token_ids).permute(0, 3, 1, 2)
+
+    def expected(self, probs: Tensor) -> Tensor:
+        """(N, K, h, w) distributions to the (N, C, h, w) embeddings expected under them."""
+        return torch.einsum('nkhw,kc->nchw', probs, self.embedding.weight)
+
+
+@MODELS.register_module()
+class VQGAN(BaseModule):
+    """Convolutional encoder, codebook and decoder.
+
+    The defaults and the parameter names are those of the tokenizer that MAGE and ADDP were
+    released with: 54.5 M parameters, stride 16, 1024 codes.
+
+    Args:
+        image_size: Height and width of the images, or one number for both.
+        num_codes: Number K of codes.
+        code_dims: Length C of a code.
+        channels: Channels of the finest resolution; a multiple of 32.
+        channel_mult: Channels of each resolution over ``channels``. Each resolution after the
+            first halves the image: five give stride 16.
+        num_res_blocks: Residual blocks of each resolution, in the encoder and in the decoder.
+        in_channels: Channels of the images.
+
+    Raises:
+        ValueError: If the stride does not divide the image size, or 32 the channels.
+    """
+
+    def __init__(self, image_size: int | tuple[int, int] = 256, num_codes: int = 1024,
+                 code_dims: int = 256, channels: int = 128,
+                 channel_mult: Sequence[int] = (1, 1, 2, 2, 4), num_res_blocks: int = 2,
+                 in_channels: int = 3) -> None:
+        super().__init__()
+        self.image_size = tuple(to_2tuple(image_size))
+        self.stride = 2**(len(channel_mult) - 1)
+        self.num_codes = num_codes
+        self.code_dims = code_dims
+        if any(side % self.stride for side in self.image_size):
+            raise ValueError(f'The tokenizer has stride {self.stride}, which does not divide the '
+                             f'image size {self.image_size}. Choose a multiple of {self.stride}.')
+        if channels % 32:
+            raise ValueError(f'channels must be a multiple of 32, got {channels}.')
+        widths = [channels * mult for mult in channel_mult]
+        self.encoder = Encoder(in_channels, widths, num_res_blocks, code_dims)
+        self.decoder = Decoder(in_channels, widths, num_res_blocks, code_dims)
+        self.quantize = Codebook(num_codes, code_dims)
+
+    @property
+    def grid_size(self) -> tuple[int, int]:
+        """Rows and columns (h, w) of the token grid at ``image_size``."""
+        return self.image_size[0] // self.stride, self.image_size[1] // self.stride
+
+    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokenize images.
+
+        Args:
+            images: (N, 3, H, W), RGB in [0, 1].
+
+        Returns:
+            Token ids (N, h, w) and their embeddings (N, C, h, w).
+
+        Raises:
+            ValueError: If the stride does not divide the images' height or width.
+        """
+        self.check_size(images)
+        token_ids = self.quantize.assign(self.encoder(images))
+        return token_ids, self.quantize.lookup(token_ids)
+
+    def check_size(self, images: Tensor) -> None:
+        """Raise ValueError if the stride does not divide height or width of (N, 3, H, W)."""
+        if any(side % self.stride for side in images.shape[2:]):
+            raise ValueError(f'The tokenizer needs images whose sides are multiples of '
+                             f'{self.stride}, got {tuple(images.shape[2:])}. Crop them to its '
+                             f'image_size, {self.image_size}.')
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents (N, C, h, w), of codes or of mixtures, to images (N, 3, H, W), not clamped."""
+        return self.decoder(latents)
+
+    def decode_ids(self, token_ids: Tensor) -> Tensor:
+        """Token ids (N, h, w) to images (N, 3, H, W), not clamped."""
+        return self.decode(self.quantize.lookup(token_ids))
+
+    def decode_probs(self, probs: Tensor) -> Tensor:
+        """Distributions over codes (N, K, h, w) to images (N, 3, H, W), not clamped."""
+        return self.decode(self.quantize.expected(probs))
