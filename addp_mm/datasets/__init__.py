@@ -4,9 +4,8 @@ from .class_subset_folder import ClassSubsetFolder
 from .digit_scenes import DIGIT_CLASSES, SCENE_CLASSES, write_digit_scenes
 from .digits import write_digits
 from .image_folder import ImageFolder, ImageNetFolder
-from .image_indices import ImageIndices
 
 __all__ = [
-    'ClassSubsetFolder', 'DIGIT_CLASSES', 'ImageFolder', 'ImageIndices', 'ImageNetFolder',
-    'SCENE_CLASSES', 'transforms', 'write_digit_scenes', 'write_digits'
+    'ClassSubsetFolder', 'DIGIT_CLASSES', 'ImageFolder', 'ImageNetFolder', 'SCENE_CLASSES',
+    'transforms', 'write_digit_scenes', 'write_digits'
 ]

@@ -10,7 +10,11 @@ import torch.nn.functional as F
 from mmcv.cnn import ConvModule, build_norm_layer
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
+from mmpretrain.models.utils import LayerNorm2d
 from torch import Tensor, nn
+
+# mmpretrain knows it by this name; in the root registry mmdet and mmseg find it too.
+MODELS.register_module(name='LN2d', module=LayerNorm2d)
 
 
 @MODELS.register_module()

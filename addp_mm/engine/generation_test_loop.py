@@ -6,9 +6,35 @@ from mmengine.evaluator import Evaluator
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner, TestLoop
 from mmengine.runner.amp import autocast
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
-from ..registry import LOOPS, TASK_UTILS
+from ..registry import DATASETS, LOOPS, TASK_UTILS
+
+
+@DATASETS.register_module()
+class ImageIndices(Dataset):
+    """Numbers 0 to ``num_images`` - 1, which a data loader divides among batches and processes.
+
+    Args:
+        num_images: How many, at least 1.
+
+    Raises:
+        ValueError: If ``num_images`` is less.
+    """
+
+    metainfo: dict = {}
+
+    def __init__(self, num_images: int) -> None:
+        if num_images < 1:
+            raise ValueError(f'num_images must be at least 1, got {num_images}.')
+        self.num_images = num_images
+
+    def __len__(self) -> int:
+        return self.num_images
+
+    def __getitem__(self, index: int) -> dict[str, int]:
+        """Return ``index`` under its name."""
+        return dict(index=index)
 
 
 @LOOPS.register_module()

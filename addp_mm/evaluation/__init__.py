@@ -1,10 +1,9 @@
 """Metrics."""
 from .class_subset_accuracy import ClassSubsetAccuracy
 from .classifier_confidence import ClassifierConfidence
-from .codebook_usage import CodebookUsage
 from .generation_quality import GenerationQuality
 from .masked_token_cross_entropy import MaskedTokenCrossEntropy
-from .reconstruction_quality import ReconstructionQuality, psnr, ssim
+from .reconstruction_quality import CodebookUsage, ReconstructionQuality, psnr, ssim
 
 __all__ = [
     'ClassSubsetAccuracy', 'ClassifierConfidence', 'CodebookUsage', 'GenerationQuality',

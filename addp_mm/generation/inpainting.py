@@ -8,8 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .blending import blend_weights
-
 
 class Inpainting:
     """What is to be replaced in an image, and its place on the model's canvas.
@@ -186,3 +184,32 @@ def _resize(images: Tensor, size: tuple[int, int]) -> Tensor:
 def _any_pixel(mask: Tensor, size: tuple[int, int]) -> Tensor:
     """Shrink or enlarge a bool mask; True where any of the pixels below is True."""
     return F.adaptive_max_pool2d(mask[None, None].float(), size)[0, 0].bool()
+
+
+def blend_weights(token_mask: Tensor, image_size: tuple[int, int], sigma: float) -> Tensor:
+    """MaskGIT's weights of an edited image: the masked tokens, one more around them, blurred.
+
+    They are below 1 also on masked pixels near the edge: divide by the smallest weight among the
+    masked pixels and clip at 1, so that nothing of these shows through.
+
+    Args:
+        token_mask: (h, w) bool, True = was replaced.
+        image_size: (H, W).
+        sigma: Standard deviation of the Gaussian blur in pixels. MaskGIT's release takes 1/16 of
+            the shorter side less 1 pixel, 15 at 256 pixels.
+
+    Returns:
+        (H, W) in [0, 1], positive wherever a token was replaced.
+    """
+    grown = F.max_pool2d(token_mask[None, None].float(), 3, stride=1, padding=1)
+    return _blur(F.interpolate(grown, image_size, mode='nearest'), sigma)[0, 0]
+
+
+def _blur(images: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur of (1, 1, H, W); the border is repeated outwards."""
+    radius = round(3 * sigma)
+    offsets = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)
+    kernel = torch.exp(-0.5 * (offsets / sigma)**2)
+    kernel = (kernel / kernel.sum()).view(1, 1, 1, -1)
+    padded = F.pad(images, [radius] * 4, mode='replicate')
+    return F.conv2d(F.conv2d(padded, kernel), kernel.transpose(2, 3))

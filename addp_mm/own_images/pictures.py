@@ -15,9 +15,8 @@ from torch import Tensor
 from ..apis import ADDPInferencer
 from ..apis.generation_pictures import draw_generation, draw_lower_halves
 from ..registry import DATASETS, MODELS
-from ..visualization.curves import draw_curves
+from ..visualization.curves import draw_curves, read_run
 from ..visualization.image_grid import image_grid
-from ..visualization.scalars import read_run
 from ..visualization.training_view import training_view
 from .trainings import Stage
 

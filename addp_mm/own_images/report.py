@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..visualization.scalars import RunScalars, read_run
+from ..visualization.curves import RunScalars, read_run
 from .images import ImageSet
 from .trainings import Stage
 

@@ -1,13 +1,9 @@
 """Pictures of what training sees, and of what it reached."""
-from .curves import draw_curves
-from .denoising_chain import denoising_chain
+from .curves import RunScalars, draw_curves, read_run
 from .edits import edit_rows, edits
-from .image_grid import image_grid
+from .image_grid import image_grid, sample_grid
 from .mask_ratios import draw_mask_ratios
-from .sample_grid import sample_grid
-from .scalars import RunScalars, read_run
-from .step_rows import spread_steps
-from .token_embeddings import principal_colors, token_embeddings
+from .step_rows import denoising_chain, principal_colors, spread_steps, token_embeddings
 from .training_view import NoisyChain, draw_training_view, noisy_chain, training_view
 
 __all__ = [

@@ -1,14 +1,16 @@
-"""Rows of images with a label each, for example originals above their reconstructions."""
+"""Grids of images: labelled rows, such as originals above reconstructions, and squares (Fig. 7)."""
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from torch import Tensor
 
-from .canvas import fit, join, text_box, to_uint8
+from .canvas import fit, frame, join, text_box, to_uint8
 
 MIN_SIDE = 96
+SAMPLE_MIN_SIDE = 64
 
 
 def image_grid(rows: Sequence[Tensor], labels: Sequence[str] | None = None) -> np.ndarray:
@@ -45,3 +47,29 @@ def image_grid(rows: Sequence[Tensor], labels: Sequence[str] | None = None) -> n
             for label, line in zip(labels, lines, strict=True)
         ]
     return join(lines, axis=0)
+
+
+def sample_grid(images: Tensor, columns: int | None = None, gap: int = 2) -> np.ndarray:
+    """Draw images row by row.
+
+    Images of less than 64 pixels are enlarged by a whole number, so that small ones can be
+    recognised.
+
+    Args:
+        images: (N, 3, H, W), RGB in [0, 1].
+        columns: Images in a row; about as many as rows if None.
+        gap: White pixels between two images.
+
+    Returns:
+        (height, width, 3) uint8, RGB.
+
+    Raises:
+        ValueError: If there is no image, or less than one column.
+    """
+    if not len(images) or (columns is not None and columns < 1):
+        raise ValueError('sample_grid needs at least one image and one column, got '
+                         f'{len(images)} images and {columns=}.')
+    columns = min(len(images), columns or math.ceil(math.sqrt(len(images))))
+    pixels = list(to_uint8(fit(images, max(SAMPLE_MIN_SIDE, *images.shape[2:]))))
+    rows = [join(pixels[i:i + columns], axis=1, gap=gap) for i in range(0, len(pixels), columns)]
+    return frame(join(rows, axis=0, gap=gap))

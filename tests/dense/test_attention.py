@@ -7,7 +7,12 @@ from mmpretrain.models.utils import MultiheadAttention
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from addp_mm.dense.attention import PositionBiasAttention, RelativePositionAttention
+from addp_mm.dense.attention import (
+    PositionBiasAttention,
+    RelativePositionAttention,
+    join_windows,
+    split_windows,
+)
 from addp_mm.dense.position_bias import position_bias
 
 
@@ -58,3 +63,19 @@ def test_projections_keep_their_names():
     names = {name for name, _ in attn.named_parameters()}
     assert names == {name for name, _ in plain.named_parameters()} | {'rel_pos_h', 'rel_pos_w'}
     assert (attn.rel_pos_h.shape, attn.rel_pos_w.shape) == ((5, 8), (7, 8))
+
+
+@pytest.mark.parametrize('grid_size', [(4, 6), (5, 7), (1, 9), (2, 1)])
+def test_join_undoes_split(grid_size: tuple[int, int]):
+    features = torch.randn(3, *grid_size, 5)
+    windows = split_windows(features, 2)
+    assert windows.shape[1:] == (2, 2, 5)
+    assert torch.equal(join_windows(windows, grid_size), features)
+
+
+def test_windows_go_row_by_row_and_are_filled_with_zeros():
+    features = torch.arange(1., 13).view(1, 3, 4, 1)
+    windows = split_windows(features, 2)
+    assert windows[0].flatten().tolist() == [1, 2, 5, 6]
+    assert windows[1].flatten().tolist() == [3, 4, 7, 8]
+    assert windows[2].flatten().tolist() == [9, 10, 0, 0]

@@ -104,3 +104,16 @@ def test_edit_of_images_with_different_masks(models: dict) -> None:
 def test_sampler_options_are_checked_at_once(models: dict) -> None:
     with pytest.raises(ValueError, match='number of tokens of an image, 16, got 17'):
         ImageGenerator(models['addp'], dict(num_steps=17))
+
+
+def test_cut_off_not_rounded() -> None:
+    values = torch.tensor([-0.2, 0., 0.9999 / 255, 1 / 255, 128.7 / 255, 1., 1.3])
+    pixels = to_pixels(values[None, None, None].expand(2, 3, 5, 7))
+    assert pixels.shape == (2, 5, 7, 3) and pixels.dtype == torch.uint8
+    assert pixels[1, 4, :, 2].tolist() == [0, 0, 0, 1, 128, 255, 255]
+
+
+def test_bytes_of_a_picture_stay_the_same() -> None:
+    levels = torch.arange(256, dtype=torch.uint8)
+    images = (levels.float() / 255)[None, None, None].expand(1, 3, 2, 256)
+    assert torch.equal(to_pixels(images)[0, 1, :, 2], levels)

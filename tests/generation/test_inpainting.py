@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from addp_mm.generation import Inpainting, extend, fill_masked, uncrop_margins
+from addp_mm.generation import Inpainting, blend_weights, extend, fill_masked, uncrop_margins
 
 MODEL = dict(image_size=(32, 32), grid_size=(4, 4))
 SIZES = [(32, 32), (96, 96), (20, 20), (50, 31), (31, 90), (200, 64)]
@@ -141,3 +141,22 @@ def test_uncrop_margins() -> None:
     for scale in (1., 0.5, 17., float('nan')):
         with pytest.raises(ValueError, match='scale above 1 and at most 16'):
             uncrop_margins((10, 10), scale)
+
+
+def test_weights_fall_around_the_masked_tokens() -> None:
+    token_mask = torch.zeros(16, 16, dtype=torch.bool)
+    token_mask[:, :4] = True
+    weights = blend_weights(token_mask, (256, 256), sigma=15)
+    assert weights.shape == (256, 256) and weights.min() >= 0 and weights.max() <= 1 + 1e-6
+    # Grown by one token of 16 pixels: half at its edge, what a Gaussian says at the mask's.
+    assert abs(weights[:, 79:81].mean() - 0.5) < 0.01
+    normal = torch.special.ndtr(torch.tensor(16 / 15))
+    assert abs(weights[:, 63:65].mean() - normal) < 0.01
+    assert (weights[0].diff() <= 1e-6).all() and (weights[:, 130:] == 0).all()
+    # The image's border does not count as kept.
+    assert torch.allclose(weights[:, 0], torch.ones(256), atol=1e-3)
+
+
+def test_a_blur_wider_than_the_image() -> None:
+    token_mask = torch.tensor([[True, False], [False, False]])
+    assert blend_weights(token_mask, (8, 8), sigma=4).isfinite().all()

@@ -17,7 +17,7 @@ from torch.nn.functional import one_hot
 import addp_mm  # noqa: F401  (registers)
 from addp_mm.apis.load_model import build_model
 from addp_mm.checkpoints.weight_files import save_weights
-from addp_mm.evaluation.corruption_error import ALEXNET_ERRORS, CORRUPTIONS, SEVERITIES
+from addp_mm.evaluation.class_subset_accuracy import ALEXNET_ERRORS, CORRUPTIONS, SEVERITIES
 from addp_mm.registry import MODELS
 from addp_mm.result_folder import try_lock
 from addp_mm.studies.robustness.robustness import RobustnessRun, plan_parts

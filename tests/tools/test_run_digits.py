@@ -12,7 +12,7 @@ from PIL import Image
 
 from addp_mm.datasets.digits import write_digits
 from addp_mm.own_images.trainings import Stage, chain_stages, find_shipped, run_stages
-from addp_mm.visualization.scalars import read_run
+from addp_mm.visualization.curves import read_run
 
 SHORT = {
     'train_cfg.max_epochs': 1,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from addp_mm.visualization import image_grid
+from addp_mm.visualization import image_grid, sample_grid
 from addp_mm.visualization.canvas import GAP, cover, fit, join, text_box, to_uint8
 
 
@@ -84,3 +84,28 @@ def test_cover_paints_the_masked_tokens_only():
     assert torch.equal(painted[0, :, 2:4, 4:6].amax(dim=(1, 2)), torch.tensor([1., 0., 0.5]))
     painted[0, :, 2:4, 4:6] = images[0, :, 2:4, 4:6]
     assert torch.equal(painted, images)
+
+
+MARGIN = 2 * GAP
+
+
+def test_images_row_by_row() -> None:
+    images = torch.rand(5, 3, 64, 80)
+    grid = sample_grid(images, columns=3, gap=2)[MARGIN:-MARGIN, MARGIN:-MARGIN]
+    pixels = to_uint8(images)
+    assert grid.shape == (2 * 64 + 2, 3 * 80 + 2 * 2, 3) and grid.dtype == np.uint8
+    assert np.array_equal(grid[:64, 2 * 82:], pixels[2])
+    assert np.array_equal(grid[66:, 82:162], pixels[4])
+    assert (grid[66:, 162:] == 255).all() and (grid[64:66] == 255).all()
+
+
+def test_small_images_are_enlarged_and_nearly_square() -> None:
+    grid = sample_grid(torch.zeros(7, 3, 8, 8))
+    assert grid.shape[:2] == (3 * 64 + 4 + 2 * MARGIN, ) * 2
+
+
+def test_nothing_to_draw() -> None:
+    with pytest.raises(ValueError, match='at least one image and one column, got 0 images'):
+        sample_grid(torch.zeros(0, 3, 8, 8))
+    with pytest.raises(ValueError, match='columns=0'):
+        sample_grid(torch.zeros(2, 3, 8, 8), columns=0)

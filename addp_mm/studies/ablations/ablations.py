@@ -22,7 +22,7 @@ from ...evaluation.generation_scores import ReferenceFeatures
 from ...evaluation.quality_record import write_record
 from ...own_images.trainings import Stage, get_setting, run_stage
 from ...result_folder import claim_folder, try_lock
-from ...visualization.scalars import read_run
+from ...visualization.curves import read_run
 from ..sampler_sweep import Sweep
 from .report import GENERATION, ROWS, SAMPLES, write_ablation_report
 from .rows import AblationRow

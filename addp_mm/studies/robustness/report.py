@@ -7,13 +7,13 @@ from statistics import fmean
 from typing import Any
 
 from ...atomic_write import write_whole
-from ...datasets.class_lists import class_list
-from ...evaluation.class_subset_accuracy import subset_hits
-from ...evaluation.corruption_error import (
+from ...datasets.class_subset_folder import class_list
+from ...evaluation.class_subset_accuracy import (
     CORRUPTIONS,
     SEVERITIES,
     CorruptionError,
     corruption_error,
+    subset_hits,
 )
 from ...evaluation.quality_record import write_record
 from ...evaluation.stored_predictions import load_predictions

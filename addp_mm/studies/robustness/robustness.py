@@ -16,10 +16,9 @@ from mmengine.runner import Runner
 from mmengine.runner.amp import autocast
 
 from ...apis.progress import progress_bar
-from ...datasets.class_lists import class_list
-from ...datasets.class_subset_folder import class_folders
+from ...datasets.class_subset_folder import class_folders, class_list
 from ...datasets.transforms import CorruptImage
-from ...evaluation.corruption_error import CORRUPTIONS, SEVERITIES
+from ...evaluation.class_subset_accuracy import CORRUPTIONS, SEVERITIES
 from ...evaluation.quality_record import write_record
 from ...result_folder import claim_folder, try_lock
 

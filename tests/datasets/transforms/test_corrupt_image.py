@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from addp_mm.evaluation.corruption_error import CORRUPTIONS
+from addp_mm.evaluation.class_subset_accuracy import CORRUPTIONS
 from addp_mm.registry import TRANSFORMS
 
 imagecorruptions = pytest.importorskip('imagecorruptions',

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch.nn.functional import one_hot
 
-from addp_mm.datasets.class_lists import class_list
-from addp_mm.evaluation.corruption_error import CORRUPTIONS, SEVERITIES
+from addp_mm.datasets.class_subset_folder import class_list
+from addp_mm.evaluation.class_subset_accuracy import CORRUPTIONS, SEVERITIES
 from addp_mm.studies.robustness.report import (
     PAPER_ROW,
     records_of_predictions,

@@ -22,8 +22,8 @@ from torch.distributed.tensor.debug import CommDebugMode
 from addp_mm.apis import launch
 from addp_mm.checkpoints import load_encoder
 from addp_mm.checkpoints.weight_files import load_checkpoint
-from addp_mm.engine.strategies import FullyShardStrategy
-from addp_mm.engine.strategies.fully_shard_strategy import with_whole_norm
+from addp_mm.engine import FullyShardStrategy
+from addp_mm.engine.fully_shard_strategy import with_whole_norm
 from addp_mm.registry import HOOKS, MODELS
 from tiny import build_model, tiny_addp_cfg, tiny_batch
 from tiny_training import RecordLosses, make_recipe, write_images

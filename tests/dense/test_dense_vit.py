@@ -5,7 +5,7 @@ from mmcv.cnn.bricks.transformer import FFN
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from addp_mm.dense.feed_forward import LeanFeedForward
+from addp_mm.dense.dense_vit import LeanFeedForward
 
 
 def build() -> tuple[FFN, LeanFeedForward]:
