@@ -3,9 +3,7 @@ from __future__ import annotations
 
 import os
 import random
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 os.environ.setdefault('MPLBACKEND', 'Agg')
@@ -16,8 +14,6 @@ import torch
 from mmengine.logging import MMLogger
 from mmengine.utils import ManagerMixin
 
-# Helper modules beside this file: `from reference import ...`.
-sys.path.insert(0, str(Path(__file__).resolve().parent))
 # Tiny tensors gain nothing from more threads, and the sums stay in one order.
 torch.set_num_threads(1)
 

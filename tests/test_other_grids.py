@@ -17,7 +17,7 @@ from torch import nn
 
 from addp_mm.checkpoints.weight_files import save_weights
 from addp_mm.registry import MODELS
-from tiny import (
+from tests.helpers.tiny import (
     NUM_CODES,
     build_model,
     build_tiny_token_predictor,

@@ -24,7 +24,12 @@ from addp_mm.diffusion import (
 )
 from addp_mm.models.addp import ADDP
 from addp_mm.registry import MODELS
-from reference import reference_arrays, reference_dims, reference_part, reference_state_dict
+from tests.helpers.reference import (
+    reference_arrays,
+    reference_dims,
+    reference_part,
+    reference_state_dict,
+)
 
 ARRAYS = reference_arrays()
 GRID = (4, 4)

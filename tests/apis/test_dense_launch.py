@@ -13,7 +13,7 @@ import torch
 from mmengine.config import Config
 
 from addp_mm.apis import launch
-from dense_runs import CONFIGS, arguments, needs_dense, options, prepare
+from tests.helpers.dense_runs import CONFIGS, arguments, needs_dense, options, prepare
 
 pytestmark = needs_dense
 

@@ -8,7 +8,7 @@ import torch
 from addp_mm.apis import ADDPInferencer
 from addp_mm.apis.generation_pictures import draw_lower_halves
 from addp_mm.visualization import edit_rows
-from tiny import build_model, tiny_addp_cfg
+from tests.helpers.tiny import build_model, tiny_addp_cfg
 
 
 def test_lower_halves_are_inpainted(tmp_path: Path):

@@ -11,7 +11,7 @@ from PIL import Image
 
 from addp_mm.apis import ADDPInferencer
 from addp_mm.checkpoints.weight_files import save_weights
-from tiny import build_model, tiny_addp_cfg, tiny_mage_training_cfg
+from tests.helpers.tiny import build_model, tiny_addp_cfg, tiny_mage_training_cfg
 
 RNG = np.random.default_rng(0)
 PHOTO = RNG.integers(0, 256, (50, 40, 3), dtype=np.uint8)

@@ -19,7 +19,7 @@ from mmengine.runner import Runner
 
 from addp_mm.apis import launch
 from addp_mm.registry import HOOKS, METRICS
-from tiny_training import make_config, write_images
+from tests.helpers.tiny_training import make_config, write_images
 
 NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason='needs a machine without a GPU')
 

@@ -10,8 +10,8 @@ from mmengine.logging import MMLogger
 
 from addp_mm.apis.load_model import build_model, set_dtype
 from addp_mm.checkpoints.weight_files import save_weights, sha256_of
-from tiny import build_model as build_tiny
-from tiny import tiny_addp_cfg, tiny_mage_training_cfg
+from tests.helpers.tiny import build_model as build_tiny
+from tests.helpers.tiny import tiny_addp_cfg, tiny_mage_training_cfg
 
 
 @pytest.fixture

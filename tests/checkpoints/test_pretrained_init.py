@@ -17,8 +17,8 @@ from addp_mm.checkpoints.converters import convert
 from addp_mm.checkpoints.weight_files import save_weights
 from addp_mm.models.addp import ADDPViT
 from addp_mm.registry import MODELS
-from reference import reference_state_dict
-from tiny import build_model, tiny_addp_cfg
+from tests.helpers.reference import reference_state_dict
+from tests.helpers.tiny import build_model, tiny_addp_cfg
 
 # The encoder of tiny.tiny_addp_cfg(), and that of the recorded reference.
 ARCH = dict(embed_dims=32, num_layers=2, num_heads=2, feedforward_channels=64)

@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 
 import addp_mm  # noqa: F401  (registers)
 from addp_mm.checkpoints.weight_files import load_checkpoint
-from tiny_training import RecordLosses, make_recipe, write_images
+from tests.helpers.tiny_training import RecordLosses, make_recipe, write_images
 
 RECIPE = Path(__file__).parents[2] / 'configs' / 'addp' / 'vit-b_1600e.py'
 ITERS_PER_EPOCH = 3

@@ -14,7 +14,7 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.structures import InstanceData, PixelData
 
 from addp_mm.models.vqgan import VQGAN
-from dense_runs import needs_dense
+from tests.helpers.dense_runs import needs_dense
 
 pytestmark = needs_dense
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'

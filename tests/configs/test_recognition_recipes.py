@@ -14,8 +14,14 @@ from mmpretrain import FeatureExtractor, ImageClassificationInferencer
 import addp_mm  # noqa: F401  (registers)
 from addp_mm.checkpoints.weight_files import load_weights, save_weights
 from addp_mm.registry import MODELS
-from tiny import STRIDE
-from tiny_recognition import ARCH, NUM_CLASSES, save_encoder, tiny_recipe, write_classes
+from tests.helpers.tiny import STRIDE
+from tests.helpers.tiny_recognition import (
+    ARCH,
+    NUM_CLASSES,
+    save_encoder,
+    tiny_recipe,
+    write_classes,
+)
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 RECIPES = sorted(

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from dense_peers import ARCH, assert_equal, outputs_and_grads, randomize
 from mmengine.registry import MODELS
 from torch import nn
 
 from addp_mm.dense import ADDPUperViT
 from addp_mm.dense.position_bias import distance_index
 from addp_mm.models.addp import ADDPViT
+from tests.helpers.dense_peers import ARCH, assert_equal, outputs_and_grads, randomize
 
 SIZES = dict(arch=ARCH, img_size=64, patch_size=8, out_indices=(0, 1, 2, 3))
 IN_MMSEG = {'attn.gamma1.weight': 'gamma_1', 'ffn.gamma2.weight': 'gamma_2'}

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from dense_peers import ARCH, assert_equal, outputs_and_grads, randomize
 from mmengine.registry import MODELS
 from mmpretrain.models.backbones import ViTSAM
 from torch import nn
@@ -13,7 +12,8 @@ from torch import nn
 from addp_mm.dense import ADDPViTDet
 from addp_mm.dense.vitdet import even_global_layers
 from addp_mm.models.addp import ADDPViT
-from tiny import save_tiny_weights, tiny_tokenizer_cfg
+from tests.helpers.dense_peers import ARCH, assert_equal, outputs_and_grads, randomize
+from tests.helpers.tiny import save_tiny_weights, tiny_tokenizer_cfg
 
 SIZES = dict(arch=ARCH, img_size=64, pretrain_img_size=32, patch_size=8, window_size=3,
              global_attn_indexes=(1, 3))

@@ -11,7 +11,12 @@ from addp_mm.diffusion import (
     MaskRatioDistribution,
     map_to_latents,
 )
-from tiny import CODE_DIMS, NUM_CODES, build_tiny_token_predictor, build_tiny_tokenizer
+from tests.helpers.tiny import (
+    CODE_DIMS,
+    NUM_CODES,
+    build_tiny_token_predictor,
+    build_tiny_tokenizer,
+)
 
 CPU = torch.device('cpu')
 

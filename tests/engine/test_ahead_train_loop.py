@@ -8,8 +8,8 @@ import pytest
 import torch
 from mmengine.runner import Runner
 
-from tiny import tiny_addp_cfg
-from tiny_training import losses_of, make_config, write_images
+from tests.helpers.tiny import tiny_addp_cfg
+from tests.helpers.tiny_training import losses_of, make_config, write_images
 
 
 @pytest.fixture

@@ -25,9 +25,9 @@ from addp_mm.checkpoints.weight_files import load_checkpoint
 from addp_mm.engine import FullyShardStrategy
 from addp_mm.engine.fully_shard_strategy import with_whole_norm
 from addp_mm.registry import HOOKS, MODELS
-from tiny import build_model, tiny_addp_cfg, tiny_batch
-from tiny_training import RecordLosses, make_recipe, write_images
-from two_processes import in_two_processes
+from tests.helpers.tiny import build_model, tiny_addp_cfg, tiny_batch
+from tests.helpers.tiny_training import RecordLosses, make_recipe, write_images
+from tests.helpers.two_processes import in_two_processes
 
 ROOT = Path(__file__).resolve().parents[3]
 RECIPE = ROOT / 'configs/addp/vit-h_800e_fsdp.py'

@@ -7,7 +7,7 @@ import torch
 pytest.importorskip('torch_fidelity', reason='torch-fidelity is not installed')
 from addp_mm.evaluation import ClassifierConfidence
 from addp_mm.evaluation.feature_extractor import FeatureExtractor, MetricFeatures
-from tiny_features import NAME, random_images
+from tests.helpers.tiny_features import NAME, random_images
 
 
 def test_counts_the_sure_images_of_all_batches():

@@ -16,8 +16,8 @@ from addp_mm.evaluation.feature_extractor import FeatureExtractor, MetricFeature
 from addp_mm.evaluation.generation_scores import ReferenceFeatures, score
 from addp_mm.generation import ImageGenerator, to_pixels
 from addp_mm.registry import MODELS
-from tiny import build_model, tiny_addp_cfg, tiny_tokenizer_cfg
-from tiny_features import NAME, random_images, write_png
+from tests.helpers.tiny import build_model, tiny_addp_cfg, tiny_tokenizer_cfg
+from tests.helpers.tiny_features import NAME, random_images, write_png
 
 TINY = dict(name=NAME)
 

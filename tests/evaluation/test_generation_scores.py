@@ -22,7 +22,7 @@ from addp_mm.evaluation.generation_scores import (
     score,
 )
 from addp_mm.evaluation.image_set import open_image_set
-from tiny_features import NAME, TinyFeatures, random_images, write_png
+from tests.helpers.tiny_features import NAME, TinyFeatures, random_images, write_png
 
 TINY = FeatureExtractor(NAME)
 

@@ -10,8 +10,8 @@ import torch
 
 from addp_mm.apis import ADDPInferencer
 from addp_mm.generation import ImageGenerator, capture_networks, networks_of
-from tiny import build_model, tiny_addp_cfg, tiny_mage_training_cfg
-from waits import Waits
+from tests.helpers.tiny import build_model, tiny_addp_cfg, tiny_mage_training_cfg
+from tests.helpers.waits import Waits
 
 CONFIGS = [tiny_addp_cfg, tiny_mage_training_cfg]
 

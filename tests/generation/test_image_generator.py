@@ -8,7 +8,7 @@ import torch
 from mmengine.model import BaseModel
 
 from addp_mm.generation import ImageGenerator, to_pixels
-from tiny import build_model, tiny_addp_cfg, tiny_mage_training_cfg
+from tests.helpers.tiny import build_model, tiny_addp_cfg, tiny_mage_training_cfg
 
 CONFIGS = dict(addp=tiny_addp_cfg, mage=tiny_mage_training_cfg)
 

@@ -8,7 +8,13 @@ import torch
 
 from addp_mm.diffusion import NoisySample
 from addp_mm.generation import networks_of
-from tiny import CODE_DIMS, NUM_CODES, build_model, tiny_addp_cfg, tiny_mage_training_cfg
+from tests.helpers.tiny import (
+    CODE_DIMS,
+    NUM_CODES,
+    build_model,
+    tiny_addp_cfg,
+    tiny_mage_training_cfg,
+)
 
 SHAPE = (3, 4, 4)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import test_parity as recorded
 import torch
 from torch import Tensor
 
@@ -21,7 +20,8 @@ from addp_mm.generation import (
     networks_of,
 )
 from addp_mm.registry import MODELS
-from reference import reference_part, reference_state_dict
+from tests import test_parity as recorded
+from tests.helpers.reference import reference_part, reference_state_dict
 
 ARRAYS, GRID = recorded.ARRAYS, recorded.GRID
 TOKENS = ARRAYS['tokens'].unflatten(1, GRID)

@@ -10,8 +10,8 @@ from mmengine.registry import init_default_scope
 from mmengine.runner.checkpoint import load_state_dict
 
 from addp_mm.registry import MODELS
-from tiny import STRIDE, build_model, tiny_addp_cfg
-from tiny_recognition import ARCH, NUM_CLASSES, write_classes
+from tests.helpers.tiny import STRIDE, build_model, tiny_addp_cfg
+from tests.helpers.tiny_recognition import ARCH, NUM_CLASSES, write_classes
 
 
 def knn(folder: Path, **options):

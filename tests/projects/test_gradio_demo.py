@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from addp_mm.apis.inferencer import ADDPInferencer
-from browser import CHROMIUM, DRIVER, open_browser
-from tiny import build_model, tiny_addp_cfg
+from tests.helpers.browser import CHROMIUM, DRIVER, open_browser
+from tests.helpers.tiny import build_model, tiny_addp_cfg
 
 DEMO = Path(__file__).resolve().parents[2] / 'projects' / 'gradio_demo'
 SAMPLER = dict(num_steps=3, schedule='linear', temperature=2.0, top_p=0.9)

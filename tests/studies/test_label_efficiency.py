@@ -21,7 +21,13 @@ from addp_mm.studies.label_efficiency import (
     summarise,
     write_table,
 )
-from tiny_recognition import ARCH, NUM_CLASSES, save_encoder, unformatted, write_classes
+from tests.helpers.tiny_recognition import (
+    ARCH,
+    NUM_CLASSES,
+    save_encoder,
+    unformatted,
+    write_classes,
+)
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / 'digits'
 

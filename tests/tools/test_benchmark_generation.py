@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config
 
 from addp_mm.apis.launch import run_tool
-from tiny import build_model, tiny_addp_cfg, tiny_mage_training_cfg
+from tests.helpers.tiny import build_model, tiny_addp_cfg, tiny_mage_training_cfg
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'benchmark_generation.py'
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from addp_mm.checkpoints.weight_files import load_checkpoint, load_weights, sha256_of
-from reference import reference_part, reference_state_dict
+from tests.helpers.reference import reference_part, reference_state_dict
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / 'tools' / 'convert_checkpoint.py'

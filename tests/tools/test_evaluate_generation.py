@@ -13,8 +13,8 @@ from PIL import Image
 
 pytest.importorskip('torch_fidelity', reason='torch-fidelity is not installed')
 from addp_mm.evaluation.reference_set import prepare_reference
-from tiny import build_model, tiny_addp_cfg, tiny_tokenizer_cfg
-from tiny_features import NAME, random_images, write_png
+from tests.helpers.tiny import build_model, tiny_addp_cfg, tiny_tokenizer_cfg
+from tests.helpers.tiny_features import NAME, random_images, write_png
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'evaluate_generation.py'
 TINY = ('--extractor', NAME, '--import', 'tiny_features', '--device', 'cpu', '--batch-size', 7)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from addp_mm.apis.generate import generate
 from addp_mm.apis.launch import run_tool
-from tiny import build_model, tiny_addp_cfg
+from tests.helpers.tiny import build_model, tiny_addp_cfg
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / 'tools' / 'generate.py'

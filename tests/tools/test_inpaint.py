@@ -14,7 +14,7 @@ from PIL import Image
 from addp_mm.apis.edit import edit
 from addp_mm.apis.inferencer import ADDPInferencer
 from addp_mm.apis.launch import run_tool
-from tiny import build_model, tiny_addp_cfg
+from tests.helpers.tiny import build_model, tiny_addp_cfg
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'inpaint.py'
 PHOTO = np.random.default_rng(0).integers(0, 256, (50, 40, 3), dtype=np.uint8)

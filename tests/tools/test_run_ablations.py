@@ -23,9 +23,9 @@ from addp_mm.evaluation.image_set import open_image_set
 from addp_mm.own_images import trainings as stages
 from addp_mm.registry import HOOKS
 from addp_mm.studies.ablations.ablations import Ablations, ParallelStage
-from tiny import STRIDE, tiny_addp_cfg
-from tiny_features import NAME, random_images, write_png
-from tiny_training import make_config
+from tests.helpers.tiny import STRIDE, tiny_addp_cfg
+from tests.helpers.tiny_features import NAME, random_images, write_png
+from tests.helpers.tiny_training import make_config
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'run_ablations.py'
 ARCH = dict(embed_dims=32, num_layers=2, num_heads=2, feedforward_channels=64)

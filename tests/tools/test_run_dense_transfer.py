@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dense_runs import tool
+from tests.helpers.dense_runs import tool
 
 transfer = tool('run_dense_transfer')
 

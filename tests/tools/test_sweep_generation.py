@@ -19,8 +19,8 @@ from addp_mm.evaluation.feature_extractor import FeatureExtractor, MetricFeature
 from addp_mm.evaluation.generation_scores import ReferenceFeatures, score
 from addp_mm.studies import sampler_sweep as sweep_module
 from addp_mm.studies.sampler_sweep import sweep_samplers
-from tiny import build_model, tiny_addp_cfg
-from tiny_features import NAME, random_images, write_png
+from tests.helpers.tiny import build_model, tiny_addp_cfg
+from tests.helpers.tiny_features import NAME, random_images, write_png
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'sweep_generation.py'
 IMAGES = 12

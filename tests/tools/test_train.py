@@ -13,7 +13,7 @@ import torch
 from mmengine.config import Config
 
 from addp_mm.checkpoints import is_whole
-from tiny_training import make_config, write_images
+from tests.helpers.tiny_training import make_config, write_images
 
 ROOT = Path(__file__).resolve().parents[2]
 HELPERS = ROOT / 'tests'

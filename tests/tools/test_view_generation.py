@@ -14,7 +14,7 @@ from addp_mm.apis.generate import draw
 from addp_mm.apis.inferencer import ADDPInferencer
 from addp_mm.apis.launch import run_tool
 from addp_mm.visualization import sample_grid
-from tiny import build_model, tiny_addp_cfg, tiny_mage_training_cfg
+from tests.helpers.tiny import build_model, tiny_addp_cfg, tiny_mage_training_cfg
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'visualization' / 'view_generation.py'
 

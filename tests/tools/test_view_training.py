@@ -15,7 +15,7 @@ from PIL import Image
 
 from addp_mm.visualization.canvas import to_uint8
 from addp_mm.visualization.training_view import MASK_COLOR
-from tiny import tiny_addp_cfg, tiny_mage_training_cfg
+from tests.helpers.tiny import tiny_addp_cfg, tiny_mage_training_cfg
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / 'tools' / 'visualization' / 'view_training.py'

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from addp_mm import evaluation, models  # noqa: F401  (registers)
 from addp_mm.visualization import RunScalars, draw_curves, read_run
-from tiny import tiny_batch, tiny_mage_training_cfg
+from tests.helpers.tiny import tiny_batch, tiny_mage_training_cfg
 
 POINTS = [(1, 3.), (2, 2.)]
 OTHERS = [(1, 4.), (2, 5.)]

@@ -10,7 +10,7 @@ from addp_mm.diffusion import MAPPINGS, num_masked
 from addp_mm.visualization import NoisyChain, draw_training_view, noisy_chain, training_view
 from addp_mm.visualization.canvas import GAP, LINE_HEIGHT, to_uint8
 from addp_mm.visualization.training_view import MASK_COLOR
-from tiny import build_model, tiny_addp_cfg, tiny_batch
+from tests.helpers.tiny import build_model, tiny_addp_cfg, tiny_batch
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from mmengine.runner import BaseLoop, FlexibleRunner, Runner
 from ...checkpoints.local_backend import AtomicBackend, remove_partial
 from ...checkpoints.run_folder import POINTER, is_whole, newest_first
 from ...registry import HOOKS
-from .. import FullyShardStrategy
+from ..fully_shard_strategy import FullyShardStrategy
 
 
 @HOOKS.register_module()

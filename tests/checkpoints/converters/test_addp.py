@@ -12,7 +12,7 @@ from addp_mm.checkpoints.converters.addp import (
     convert_reference_to_addp,
 )
 from addp_mm.models.addp import ADDPViT, TokenDecoder, TokenHead
-from reference import reference_arrays, reference_dims, reference_state_dict
+from tests.helpers.reference import reference_arrays, reference_dims, reference_state_dict
 
 UNREAD = {'decoder_pos_embed', 'pos_token_embed', 'pos_mask_embed', 'decoder_pred.weight',
           'decoder_pred.bias'}

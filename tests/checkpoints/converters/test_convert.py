@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from addp_mm.checkpoints.converters import DEFAULT_TARGETS, KINDS, TABLES, convert, detect_kind
-from reference import reference_part, reference_state_dict
+from tests.helpers.reference import reference_part, reference_state_dict
 
 
 def test_kinds_are_told_from_the_names() -> None:

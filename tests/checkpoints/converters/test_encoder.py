@@ -7,7 +7,7 @@ from torch import Tensor
 
 from addp_mm.checkpoints.converters import convert, convert_to_encoder
 from addp_mm.checkpoints.converters.mage import convert_mage, convert_mage_to_encoder
-from reference import reference_part, reference_state_dict
+from tests.helpers.reference import reference_part, reference_state_dict
 
 
 @pytest.fixture

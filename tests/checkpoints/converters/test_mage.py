@@ -7,7 +7,7 @@ from torch import Tensor
 
 from addp_mm.checkpoints.converters.mage import convert_mage
 from addp_mm.models.mage import MAGE
-from reference import reference_part
+from tests.helpers.reference import reference_part
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from addp_mm.checkpoints.converters.vqgan import convert_vqgan
 from addp_mm.models.vqgan import VQGAN
-from reference import reference_part
+from tests.helpers.reference import reference_part
 
 
 @pytest.fixture

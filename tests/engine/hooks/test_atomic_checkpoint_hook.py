@@ -16,7 +16,7 @@ from mmengine.runner import FlexibleRunner, Runner
 
 from addp_mm.checkpoints import is_whole
 from addp_mm.checkpoints.weight_files import load_checkpoint
-from tiny_training import hook_of, make_config, write_images
+from tests.helpers.tiny_training import hook_of, make_config, write_images
 
 
 class LimitFileSize(Hook):

@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim import SGD
 
 from addp_mm.engine.hooks import EffectiveBatchHook
-from tiny_training import make_config, write_images
+from tests.helpers.tiny_training import make_config, write_images
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 import torch
 from mmengine.runner import Runner
 
-from tiny_training import hook_of, make_config, write_images
+from tests.helpers.tiny_training import hook_of, make_config, write_images
 
 
 def weights_after(config: dict, stop_at: int | None = None) -> tuple[torch.Tensor, int]:

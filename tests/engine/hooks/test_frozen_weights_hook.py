@@ -11,7 +11,7 @@ from torch import nn
 
 from addp_mm.checkpoints.weight_files import load_checkpoint, sha256_of
 from addp_mm.registry import MODELS
-from tiny_training import make_config, write_images
+from tests.helpers.tiny_training import make_config, write_images
 
 
 @MODELS.register_module()

@@ -14,7 +14,7 @@ from PIL import Image
 
 from addp_mm.engine.hooks import GenerationPreviewHook
 from addp_mm.generation import ImageGenerator
-from tiny import tiny_addp_cfg, tiny_mage_training_cfg
+from tests.helpers.tiny import tiny_addp_cfg, tiny_mage_training_cfg
 
 PICTURES: list[tuple[str, np.ndarray, int]] = []
 

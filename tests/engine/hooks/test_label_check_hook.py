@@ -12,7 +12,7 @@ from torch import nn
 
 from addp_mm.datasets import DIGIT_CLASSES, SCENE_CLASSES, write_digit_scenes
 from addp_mm.engine.hooks import LabelCheckHook
-from dense_runs import needs_dense
+from tests.helpers.dense_runs import needs_dense
 
 pytestmark = needs_dense
 

@@ -11,7 +11,7 @@ import torch
 from mmengine.runner import Runner
 
 from addp_mm.engine.hooks import SeedIterationHook
-from tiny_training import hook_of, losses_of, make_config, write_images
+from tests.helpers.tiny_training import hook_of, losses_of, make_config, write_images
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from addp_mm.models.addp import ADDP, ADDPViT
 from addp_mm.models.layers import VAL_RATIOS, val_generator
 from addp_mm.registry import MODELS
-from tiny import NUM_CODES, VOCAB_SIZE, build_model, tiny_addp_cfg, tiny_batch
+from tests.helpers.tiny import NUM_CODES, VOCAB_SIZE, build_model, tiny_addp_cfg, tiny_batch
 
 
 def diffusion(**kwargs) -> dict:

@@ -11,8 +11,8 @@ from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_
 from addp_mm.diffusion import NoisySample
 from addp_mm.engine.optim_wrappers import PortableAmpOptimWrapper
 from addp_mm.models.addp import ADDP
-from tiny import build_model, tiny_addp_cfg, tiny_batch
-from two_processes import in_two_processes
+from tests.helpers.tiny import build_model, tiny_addp_cfg, tiny_batch
+from tests.helpers.two_processes import in_two_processes
 
 
 def _gradients(model: ADDP, network: torch.nn.Module, images: Tensor,

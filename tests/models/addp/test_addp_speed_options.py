@@ -11,8 +11,8 @@ from torch import Tensor
 
 from addp_mm.engine.optim_wrappers import PortableAmpOptimWrapper
 from addp_mm.models.addp import ADDP
-from tiny import build_model, tiny_addp_cfg, tiny_batch
-from waits import Waits
+from tests.helpers.tiny import build_model, tiny_addp_cfg, tiny_batch
+from tests.helpers.waits import Waits
 
 LAYERS = [f'{part}.layers.{i}' for part in ('backbone', 'neck') for i in range(2)]
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from addp_mm.models.addp import ADDPDataPreprocessor
 from addp_mm.registry import MODELS
-from tiny import (
+from tests.helpers.tiny import (
     NUM_CODES,
     save_tiny_weights,
     tiny_addp_cfg,

@@ -12,8 +12,8 @@ from addp_mm.checkpoints import load_encoder, resize_position_table
 from addp_mm.checkpoints.converters.mage import convert_mage
 from addp_mm.models.addp import ADDPViT
 from addp_mm.models.mage import MAGE
-from reference import reference_part, reference_state_dict
-from tiny import (
+from tests.helpers.reference import reference_part, reference_state_dict
+from tests.helpers.tiny import (
     NUM_CODES,
     build_model,
     build_tiny_token_predictor,

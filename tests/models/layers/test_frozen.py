@@ -14,7 +14,7 @@ from torch import nn
 
 from addp_mm.checkpoints.weight_files import load_weights, save_weights
 from addp_mm.models.layers import FrozenModule, cpu_has_bfloat16
-from tiny import (
+from tests.helpers.tiny import (
     NUM_CODES,
     build_tiny_token_predictor,
     grid_of,

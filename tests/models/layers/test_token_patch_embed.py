@@ -8,7 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from addp_mm.models.layers import FrozenModule, TokenPatchEmbed
-from tiny import NUM_CODES, build_tiny_tokenizer, save_tiny_weights, tiny_batch, tiny_tokenizer_cfg
+from tests.helpers.tiny import (
+    NUM_CODES,
+    build_tiny_tokenizer,
+    save_tiny_weights,
+    tiny_batch,
+    tiny_tokenizer_cfg,
+)
 
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
 STD = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)

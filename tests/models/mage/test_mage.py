@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from addp_mm.models.mage import MAGE
 from addp_mm.registry import MODELS
-from tiny import NUM_CODES, build_tiny_token_predictor, tiny_token_predictor_cfg
+from tests.helpers.tiny import NUM_CODES, build_tiny_token_predictor, tiny_token_predictor_cfg
 
 GRID = (4, 4)
 RELEASED = dict(num_codes=1024, grid_size=(16, 16), vocab_size=2025, class_id=1100, mask_id=2024)

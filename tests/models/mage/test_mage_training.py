@@ -12,7 +12,7 @@ from addp_mm.diffusion import NoisySample
 from addp_mm.models.layers import VAL_RATIOS, FrozenModule, MaskedTokenLoss
 from addp_mm.models.mage import MAGETraining
 from addp_mm.registry import MODELS
-from tiny import (
+from tests.helpers.tiny import (
     NUM_CODES,
     build_model,
     grid_of,

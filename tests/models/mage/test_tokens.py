@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from addp_mm.models.mage import TokenDataPreprocessor
-from tiny import save_tiny_weights, tiny_batch, tiny_tokenizer_cfg
+from tests.helpers.tiny import save_tiny_weights, tiny_batch, tiny_tokenizer_cfg
 
 
 @pytest.fixture

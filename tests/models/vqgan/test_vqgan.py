@@ -8,7 +8,7 @@ from torch import nn
 from addp_mm.models.vqgan import VQGAN, Codebook
 from addp_mm.models.vqgan.vqgan_layers import ResidualBlock, Upsample
 from addp_mm.registry import MODELS
-from tiny import NUM_CODES, build_tiny_tokenizer, tiny_tokenizer_cfg
+from tests.helpers.tiny import NUM_CODES, build_tiny_tokenizer, tiny_tokenizer_cfg
 
 
 @pytest.fixture

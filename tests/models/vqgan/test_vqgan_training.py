@@ -18,7 +18,7 @@ from addp_mm.engine.optim_wrappers import JointOptimWrapperConstructor
 from addp_mm.models.layers import FrozenModule
 from addp_mm.models.vqgan import VQGANTraining
 from addp_mm.registry import DATASETS
-from tiny import CODE_DIMS, NUM_CODES, build_model, tiny_batch, tiny_tokenizer_cfg
+from tests.helpers.tiny import CODE_DIMS, NUM_CODES, build_model, tiny_batch, tiny_tokenizer_cfg
 
 DISCRIMINATOR = dict(type='PatchDiscriminator', channels=8, num_layers=2)
 

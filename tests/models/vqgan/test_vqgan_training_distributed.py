@@ -14,7 +14,7 @@ from torch import Tensor
 
 from addp_mm.engine.optim_wrappers import JointOptimWrapperConstructor
 from addp_mm.models.vqgan import Codebook, CodebookTraining, VQGANTraining
-from tiny import build_model, tiny_batch, tiny_tokenizer_cfg
+from tests.helpers.tiny import build_model, tiny_batch, tiny_tokenizer_cfg
 
 LR = 1e-2
 NUM_CODES, CODE_DIMS = 6, 3

@@ -6,7 +6,7 @@ import pytest
 from mmengine.config import Config
 
 from addp_mm.studies.ablations.rows import config_changes, find_rows
-from tiny import tiny_addp_cfg
+from tests.helpers.tiny import tiny_addp_cfg
 
 
 @pytest.fixture

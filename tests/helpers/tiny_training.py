@@ -17,7 +17,7 @@ from torch import nn
 import addp_mm.datasets  # noqa: F401
 import addp_mm.engine  # noqa: F401
 from addp_mm.registry import HOOKS, MODELS
-from tiny import tiny_addp_cfg
+from tests.helpers.tiny import tiny_addp_cfg
 
 _numbers = itertools.count()
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from addp_mm.checkpoints.weight_files import save_weights
 from addp_mm.registry import MODELS
-from tiny import STRIDE, save_tiny_weights, tiny_tokenizer_cfg
+from tests.helpers.tiny import STRIDE, save_tiny_weights, tiny_tokenizer_cfg
 
 ARCH = dict(embed_dims=32, num_layers=2, num_heads=2, feedforward_channels=128)
 NUM_CLASSES = 6      # top-5 accuracy needs 5

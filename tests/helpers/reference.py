@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-PARITY = Path(__file__).parent / 'data' / 'parity'
+PARITY = Path(__file__).parents[1] / 'data' / 'parity'
 SHARED_PREFIX = 'token_predictor.vqgan.'
 
 

@@ -23,7 +23,7 @@ def _is_installed(name: str) -> bool:
 needs_dense = pytest.mark.skipif(
     not all(_is_installed(name) for name in ('mmcv._ext', 'mmdet', 'mmseg', 'sklearn')),
     reason='needs mmdet, mmseg and mmcv\'s compiled operations: tools/make_env.sh --dense')
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = dict(mmdet=ROOT / 'configs' / 'digits' / 'mask-rcnn.py',
                mmseg=ROOT / 'configs' / 'digits' / 'upernet.py')
 ARCH = dict(embed_dims=96, num_layers=4, num_heads=4, feedforward_channels=384)

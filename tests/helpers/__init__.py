@@ -1,0 +1,1 @@
+"""What tests share: tiny models and recipes, recorded outputs, two processes, a browser."""
