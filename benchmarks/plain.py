@@ -12,7 +12,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from addp_mm.diffusion import DiffusionProcess, NoisySample
+from addp_mm.diffusion import DiffusionProcess, Masks, NoisySample
 from addp_mm.models.addp import ADDP
 from addp_mm.models.mage import MAGE
 from addp_mm.registry import MODELS, TASK_UTILS
@@ -41,11 +41,11 @@ def plain_attention(query: Tensor, key: Tensor, value: Tensor, dropout_p: float 
 class PlainDiffusionProcess(DiffusionProcess):
     """Asks the token predictor once for each mask."""
 
-    def predict(self, token_ids: Tensor, mask: Tensor, next_mask: Tensor,
+    def predict(self, token_ids: Tensor, masks: Masks,
                 token_predictor: nn.Module) -> tuple[Tensor, Tensor]:
         """See the parent class."""
-        filling = token_predictor.predict_probs(token_ids, next_mask)
-        return filling, token_predictor.predict_probs(token_ids, mask)
+        filling = token_predictor.predict_probs(token_ids, masks.later)
+        return filling, token_predictor.predict_probs(token_ids, masks.now)
 
 
 @MODELS.register_module()

@@ -20,7 +20,7 @@ from mmengine.optim import OptimWrapper
 from torch import Tensor
 
 from addp_mm.apis.generation_speed import Stopwatch
-from addp_mm.diffusion import NoisySample
+from addp_mm.diffusion import Masks, NoisySample
 from addp_mm.models.addp import ADDP
 
 
@@ -65,7 +65,7 @@ class Step:
             masks = self._masks(token_ids)
             probs = self.watch.timed('predictor', self._predict)(token_ids, masks)
             noisy = self.watch.timed('VQ decoding', self._decode)(latents, masks, probs)
-            sample = NoisySample(token_ids, masks[0], probs[1], masks[2])
+            sample = NoisySample(token_ids, masks.now, probs[1], masks.num_reliable)
             loss = self.watch.timed('student forward', self.model.loss)(noisy, sample)
         self.watch.timed('backward', self.optim.backward)(loss['loss_token'])
         self.watch.timed('optimizer', self._update)()
@@ -75,18 +75,18 @@ class Step:
     def _encode(self) -> tuple[Tensor, Tensor]:
         return self.preprocessor.tokenize(self.images)
 
-    def _masks(self, token_ids: Tensor) -> tuple[Tensor, Tensor, int]:
+    def _masks(self, token_ids: Tensor) -> Masks:
         generator = torch.Generator(token_ids.device).manual_seed(0)
-        return self.preprocessor.diffusion.masks_at(
-            self.args.mask_ratio, token_ids.shape, token_ids.device, generator)
+        return self.preprocessor.diffusion.draw_masks(
+            token_ids.shape, token_ids.device, self.args.mask_ratio, generator)
 
-    def _predict(self, token_ids: Tensor, masks: tuple) -> tuple[Tensor, Tensor]:
+    def _predict(self, token_ids: Tensor, masks: Masks) -> tuple[Tensor, Tensor]:
         with self.preprocessor.token_predictor.running() as predictor:
-            return self.preprocessor.diffusion.predict(token_ids, *masks[:2], predictor)
+            return self.preprocessor.diffusion.predict(token_ids, masks, predictor)
 
-    def _decode(self, latents: Tensor, masks: tuple, probs: tuple) -> Tensor:
+    def _decode(self, latents: Tensor, masks: Masks, probs: tuple) -> Tensor:
         with self.preprocessor.tokenizer.running() as tokenizer:
-            noisy = self.preprocessor.diffusion.synthesize(latents, masks[0], probs[0], tokenizer)
+            noisy = self.preprocessor.diffusion.synthesize(latents, masks.now, probs[0], tokenizer)
         return self.preprocessor.normalize(noisy.float().clamp(0, 1))
 
     def _update(self) -> None:

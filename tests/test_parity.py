@@ -16,6 +16,7 @@ from addp_mm.checkpoints.converters import convert
 from addp_mm.checkpoints.weight_files import save_weights
 from addp_mm.diffusion import (
     MaskRatioDistribution,
+    Masks,
     NoisySample,
     cosine_ratio,
     linear_ratio,
@@ -107,7 +108,7 @@ def test_token_predictor_and_noisy_images(addp: ADDP) -> None:
     preprocessor, tokens = addp.data_preprocessor, ARRAYS['tokens'].unflatten(1, GRID)
     with preprocessor.token_predictor.running() as predictor:
         filling, target = preprocessor.diffusion.predict(
-            tokens, _mask('mask_t'), _mask('mask_next'), predictor)
+            tokens, Masks(_mask('mask_t'), _mask('mask_next'), num_reliable=0), predictor)
     assert_close(filling, 'p_next')
     assert_close(target, 'target')
     with preprocessor.tokenizer.running() as tokenizer:

@@ -9,10 +9,11 @@ from .mask_schedule import (
                             linear_ratio,
 )
 from .noisy_sample import NoisySample, gather_places
-from .token_mask import nested_masks, num_masked, remask
+from .token_mask import Masks, nested_masks, num_masked, remask
 
 __all__ = [
     'CONDITIONS', 'MAPPINGS', 'DiffusionProcess', 'FixedMaskRatio', 'MaskRatioDistribution',
-    'NoisySample', 'TruncatedNormalMaskRatio', 'check_mapping', 'cosine_ratio', 'gather_places',
-    'linear_ratio', 'map_to_latents', 'nested_masks', 'num_masked', 'remask', 'sample_ids'
+    'Masks', 'NoisySample', 'TruncatedNormalMaskRatio', 'check_mapping', 'cosine_ratio',
+    'gather_places', 'linear_ratio', 'map_to_latents', 'nested_masks', 'num_masked', 'remask',
+    'sample_ids'
 ]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..registry import TASK_UTILS
 from .mapping import check_mapping, map_to_latents
-from .token_mask import nested_masks, num_masked
+from .token_mask import Masks, nested_masks, num_masked
 
 CONDITIONS = ('z_t', 'z_t+d')
 
@@ -43,8 +43,7 @@ class DiffusionProcess:
         self.per_image = per_image
 
     def draw_masks(self, shape: tuple[int, int, int], device: torch.device,
-                   generator: torch.Generator | None = None
-                   ) -> tuple[Tensor, Tensor, int | tuple[int, ...]]:
+                   ratio: float | None = None, generator: torch.Generator | None = None) -> Masks:
         """Draw m_t and, around it, m_{t+d}.
 
         The ratios are drawn on the host from torch's default generator: they need no wait for the
@@ -53,50 +52,44 @@ class DiffusionProcess:
         Args:
             shape: (N, h, w).
             device: Where the masks are wanted.
+            ratio: The ratio of m_t, for scoring held-out images; drawn if None.
             generator: Generator on ``device`` for the places.
 
         Returns:
-            m_t and m_{t+d}, (N, h, w) bool, and the number of places that m_t leaves: one for all
-            images, or one for each if they have ratios of their own.
+            The two masks, and how many places m_t leaves.
         """
         num_tokens = shape[1] * shape[2]
-        draws = [self.mask_ratio.sample() for _ in range(shape[0] if self.per_image else 1)]
-        counts = [[num_masked(r, num_tokens) for r in pair] for pair in draws]
+        counts = [[num_masked(r, num_tokens) for r in pair]
+                  for pair in self._ratios(shape[0], ratio)]
+        left = tuple(num_tokens - small for small, _ in counts)
         noise = torch.rand(shape, device=device, generator=generator)
-        if self.per_image:
-            small, large = torch.tensor(counts).to(device).unbind(1)
-            return (*nested_masks(noise, small, large),
-                    tuple(num_tokens - smaller for smaller, _ in counts))
-        small, large = counts[0]
-        return *nested_masks(noise, small, large), num_tokens - small
+        if len(counts) == 1:
+            return Masks(*nested_masks(noise, *counts[0]), left[0])
+        return Masks(*nested_masks(noise, *torch.tensor(counts).to(device).unbind(1)), left)
 
-    def masks_at(self, ratio: float, shape: tuple[int, int, int], device: torch.device,
-                 generator: torch.Generator | None = None) -> tuple[Tensor, Tensor, int]:
-        """The masks of :meth:`draw_masks` at a given ratio of m_t, for scoring held-out images."""
-        num_tokens = shape[1] * shape[2]
-        small = num_masked(ratio, num_tokens)
-        large = num_masked(self.mask_ratio.next_ratio(ratio), num_tokens)
-        noise = torch.rand(shape, device=device, generator=generator)
-        return *nested_masks(noise, small, large), num_tokens - small
+    def _ratios(self, num_images: int, ratio: float | None) -> list[tuple[float, float]]:
+        """The ratios of m_t and m_{t+d}: one pair for all images, or one for each."""
+        if ratio is not None:
+            return [(ratio, self.mask_ratio.next_ratio(ratio))]
+        return [self.mask_ratio.sample() for _ in range(num_images if self.per_image else 1)]
 
-    def predict(self, token_ids: Tensor, mask: Tensor, next_mask: Tensor,
+    def predict(self, token_ids: Tensor, masks: Masks,
                 token_predictor: nn.Module) -> tuple[Tensor, Tensor]:
         """Ask the token predictor for the distributions of the masked places, both in one batch.
 
         Args:
             token_ids: z_0, (N, h, w).
-            mask: m_t, (N, h, w) bool.
-            next_mask: m_{t+d}, (N, h, w) bool, around m_t.
+            masks: m_t and m_{t+d}.
             token_predictor: Gives probabilities (N, K, h, w) for ids and a mask.
 
         Returns:
             The distributions that fill the image, and those to be learned; each (N, K, h, w).
         """
         if self.condition == 'z_t':
-            target_probs = token_predictor.predict_probs(token_ids, mask)
+            target_probs = token_predictor.predict_probs(token_ids, masks.now)
             return target_probs, target_probs
         both = token_predictor.predict_probs(token_ids.repeat(2, 1, 1),
-                                             torch.cat((next_mask, mask)))
+                                             torch.cat((masks.later, masks.now)))
         filling, target_probs = both.chunk(2)
         return filling, target_probs
 

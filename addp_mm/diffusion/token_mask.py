@@ -5,9 +5,26 @@ Shapes: N images, (h, w) token grid, L = h * w.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+
+@dataclass
+class Masks:
+    """The masks of one training step, each inside the next.
+
+    Attributes:
+        now: m_t, (N, h, w) bool, True = unreliable.
+        later: m_{t+d}, (N, h, w) bool, around m_t.
+        num_reliable: Number of places that m_t leaves, known on the host: one for all images, or
+            one for each if they have ratios of their own.
+    """
+
+    now: Tensor
+    later: Tensor
+    num_reliable: int | tuple[int, ...]
 
 
 def num_masked(ratio: float, num_tokens: int) -> int:

@@ -79,15 +79,15 @@ def _noisy_images(preprocessor: nn.Module, token_ids: Tensor, latents: Tensor, r
                   generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
     """The mask of one ratio, and the noisy images (N, 3, H, W) of each mapping function."""
     process = copy.copy(preprocessor.diffusion)
-    masks = process.masks_at(ratio, token_ids.shape, latents.device, generator)[:2]
+    masks = process.draw_masks(token_ids.shape, latents.device, ratio, generator)
     with preprocessor.token_predictor.running() as predictor:
-        unreliable_probs, _ = process.predict(token_ids, *masks, predictor)
+        unreliable_probs, _ = process.predict(token_ids, masks, predictor)
     noisy = {}
     with preprocessor.tokenizer.running() as tokenizer:
         for process.mapping in MAPPINGS:
-            pixels = process.synthesize(latents, masks[0], unreliable_probs, tokenizer, generator)
+            pixels = process.synthesize(latents, masks.now, unreliable_probs, tokenizer, generator)
             noisy[process.mapping] = pixels.float().clamp(0, 1)
-    return masks[0], noisy
+    return masks.now, noisy
 
 
 def draw_training_view(chain: NoisyChain) -> np.ndarray:

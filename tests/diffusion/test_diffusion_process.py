@@ -9,6 +9,7 @@ from addp_mm.diffusion import (
     DiffusionProcess,
     FixedMaskRatio,
     MaskRatioDistribution,
+    Masks,
     map_to_latents,
 )
 from tests.helpers.tiny import (
@@ -46,26 +47,28 @@ def test_masks_of_a_batch_share_their_counts():
     process = DiffusionProcess()
     table = {9, 10, 11, 12, 13, 14, 15, 16}           # of 16 tokens, ratios from 0.509
     for _ in range(20):
-        mask, later, num_reliable = process.draw_masks((3, 4, 4), CPU)
+        masks = process.draw_masks((3, 4, 4), CPU)
+        mask, later = masks.now, masks.later
         assert mask.shape == later.shape == (3, 4, 4)
         assert len(set(counts_of(mask))) == len(set(counts_of(later))) == 1
         assert counts_of(mask)[0] in table and counts_of(later)[0] >= counts_of(mask)[0]
-        assert num_reliable == 16 - counts_of(mask)[0]
+        assert masks.num_reliable == 16 - counts_of(mask)[0]
         assert not (mask & ~later).any()
 
 
 def test_the_larger_mask_is_larger():
     process = DiffusionProcess(dict(type='MaskRatioDistribution', num_steps=8, max_offset=1))
-    pairs = {tuple(counts_of(m)[0] for m in process.draw_masks((1, 8, 8), CPU)[:2])
-             for _ in range(40)}
+    drawn = [process.draw_masks((1, 8, 8), CPU) for _ in range(40)]
+    pairs = {(counts_of(masks.now)[0], counts_of(masks.later)[0]) for masks in drawn}
     assert len(pairs) > 2 and all(b > a for a, b in pairs if a < 63)
 
 
 def test_each_image_with_its_own_ratio():
     process = DiffusionProcess(per_image=True)
-    mask, later, num_reliable = process.draw_masks((12, 16, 16), CPU)
-    assert num_reliable == tuple(256 - count for count in counts_of(mask))
-    assert len(set(num_reliable)) > 4
+    masks = process.draw_masks((12, 16, 16), CPU)
+    mask, later = masks.now, masks.later
+    assert masks.num_reliable == tuple(256 - count for count in counts_of(mask))
+    assert len(set(masks.num_reliable)) > 4
     assert not (mask & ~later).any()
     smaller, larger = (mask.flatten(1).sum(dim=1), later.flatten(1).sum(dim=1))
     assert bool(((larger > smaller) | (smaller >= 253)).all())
@@ -73,56 +76,58 @@ def test_each_image_with_its_own_ratio():
 
 def test_masks_at_a_given_ratio():
     process = DiffusionProcess()
-    mask, later, num_reliable = process.masks_at(0.6, (2, 16, 16), CPU)
-    assert counts_of(mask) == [154] * 2 and num_reliable == 256 - 154
+    masks = process.draw_masks((2, 16, 16), CPU, 0.6)
+    mask, later = masks.now, masks.later
+    assert counts_of(mask) == [154] * 2 and masks.num_reliable == 256 - 154
     # 0.6 lies before entry 7 of the table (0.6004); 3 entries further 164 are masked.
     assert counts_of(later) == [164] * 2
     assert not (mask & ~later).any()
-    full, _, num_reliable = process.masks_at(1.0, (2, 16, 16), CPU)
-    assert full.all() and num_reliable == 0
+    full = process.draw_masks((2, 16, 16), CPU, 1.0)
+    assert full.now.all() and full.num_reliable == 0
 
 
 @pytest.mark.parametrize('per_image', [False, True])
 def test_masks_can_be_repeated(per_image: bool):
     process = DiffusionProcess(per_image=per_image)
 
-    def draw(seed: int) -> tuple:
+    def draw(seed: int) -> Masks:
         torch.manual_seed(seed)
-        return process.draw_masks((2, 8, 8), CPU, torch.Generator().manual_seed(seed))
+        generator = torch.Generator().manual_seed(seed)
+        return process.draw_masks((2, 8, 8), CPU, generator=generator)
 
     first, second, other = draw(1), draw(1), draw(2)
-    assert torch.equal(first[0], second[0]) and torch.equal(first[1], second[1])
-    assert not torch.equal(first[0], other[0])
+    assert torch.equal(first.now, second.now) and torch.equal(first.later, second.later)
+    assert not torch.equal(first.now, other.now)
 
 
 def test_the_places_come_from_the_generator():
     process = DiffusionProcess(dict(type='FixedMaskRatio'))
-    masks = [process.draw_masks((2, 8, 8), CPU, torch.Generator().manual_seed(5))[0]
+    masks = [process.draw_masks((2, 8, 8), CPU, generator=torch.Generator().manual_seed(5)).now
              for _ in range(2)]
     assert torch.equal(*masks)
 
 
 def test_filling_is_conditioned_on_the_larger_mask(ids: Tensor, predictor: nn.Module):
     process = DiffusionProcess()
-    mask, later, _ = process.masks_at(0.55, ids.shape, CPU)
-    unreliable_probs, target_probs = process.predict(ids, mask, later, predictor)
-    torch.testing.assert_close(unreliable_probs, predictor.predict_probs(ids, later))
-    torch.testing.assert_close(target_probs, predictor.predict_probs(ids, mask))
+    masks = process.draw_masks(ids.shape, CPU, 0.55)
+    unreliable_probs, target_probs = process.predict(ids, masks, predictor)
+    torch.testing.assert_close(unreliable_probs, predictor.predict_probs(ids, masks.later))
+    torch.testing.assert_close(target_probs, predictor.predict_probs(ids, masks.now))
     assert not torch.allclose(unreliable_probs, target_probs)
 
 
 def test_both_passes_are_one_batch(ids: Tensor, predictor: nn.Module):
     process, sizes = DiffusionProcess(), []
     predictor.register_forward_pre_hook(lambda _, args: sizes.append(len(args[0])))
-    process.predict(ids, *process.masks_at(0.55, ids.shape, CPU)[:2], predictor)
+    process.predict(ids, process.draw_masks(ids.shape, CPU, 0.55), predictor)
     assert sizes == [2 * len(ids)]
 
 
 def test_filling_conditioned_on_z_t_is_the_target(ids: Tensor, predictor: nn.Module):
     process = DiffusionProcess(condition='z_t')
-    mask, later, _ = process.masks_at(0.55, ids.shape, CPU)
-    unreliable_probs, target_probs = process.predict(ids, mask, later, predictor)
-    assert torch.equal(unreliable_probs, predictor.predict_probs(ids, mask))
+    masks = process.draw_masks(ids.shape, CPU, 0.55)
+    unreliable_probs, target_probs = process.predict(ids, masks, predictor)
+    assert torch.equal(unreliable_probs, predictor.predict_probs(ids, masks.now))
     assert torch.equal(unreliable_probs, target_probs)
 
 

@@ -52,7 +52,7 @@ class ADDP(BaseSelfSupervisor):
             raise ValueError('Set neck.in_channels to the channels of the last feature map of the '
                              f'{type(backbone).__name__}: only a ViT tells them by itself.')
         neck = MODELS.build({**sizes, **neck})
-        head = MODELS.build({**neck.head_sizes, 'type': 'TokenHead', **(head or {})})
+        head = neck.build_head(head or {})
         super().__init__(
             backbone=backbone, neck=neck, head=head, data_preprocessor=preprocessor,
             init_cfg=init_cfg)

@@ -79,12 +79,10 @@ class ADDPDataPreprocessor(TokenizingPreprocessor):
             Noisy images (N, 3, H, W), clamped to [0, 1] and normalised, and their tokens.
         """
         token_ids, latents = self.tokenize(images)
-        draw = self.diffusion.draw_masks if ratio is None else self.diffusion.masks_at
-        ratios = () if ratio is None else (ratio, )
-        masks = draw(*ratios, token_ids.shape, images.device, generator)
+        masks = self.diffusion.draw_masks(token_ids.shape, images.device, ratio, generator)
         with self.token_predictor.running() as predictor:
-            probs = self.diffusion.predict(token_ids, *masks[:2], predictor)
+            filling, target = self.diffusion.predict(token_ids, masks, predictor)
         with self.tokenizer.running() as tokenizer:
-            noisy = self.diffusion.synthesize(latents, masks[0], probs[0], tokenizer, generator)
-        noisy_sample = NoisySample(token_ids, masks[0], probs[1], masks[2])
+            noisy = self.diffusion.synthesize(latents, masks.now, filling, tokenizer, generator)
+        noisy_sample = NoisySample(token_ids, masks.now, target, masks.num_reliable)
         return self.normalize(noisy.float().clamp(0, 1)), noisy_sample

@@ -57,8 +57,6 @@ class TokenDecoder(BaseModule):
         self.in_channels = in_channels
         self.grid_size = tuple(grid_size)
         self.num_codes = num_codes
-        self.head_sizes = dict(in_dims=embed_dims, vocab_size=vocab_size, grid_size=self.grid_size,
-                               detach=token_input, bucket=bucket)
         self.bucket = bucket
         self.token_input = token_input
         self.decoder_embed = nn.Linear(in_channels, embed_dims)
@@ -72,6 +70,19 @@ class TokenDecoder(BaseModule):
         self.layers = TransformerLayers(depth, embed_dims, num_heads, drop_rate)
         self.norm = nn.LayerNorm(embed_dims, eps=1e-6)
         self.tables = tables
+
+    def build_head(self, cfg: dict) -> nn.Module:
+        """Build the head that fits this decoder.
+
+        Args:
+            cfg: Config of the head, a :class:`TokenHead` if it names no ``type``. Widths, grid and
+                bucket are this decoder's. Where no tokens are appended, nothing but the logits
+                trains the embedding: it is not detached from them.
+        """
+        sizes = dict(in_dims=self.norm.normalized_shape[0], grid_size=self.grid_size,
+                     vocab_size=self.token_embed.num_embeddings, detach=self.token_input,
+                     bucket=self.bucket)
+        return MODELS.build({**sizes, 'type': 'TokenHead', **cfg})
 
     def init_weights(self) -> None:
         """Start values of the reference release."""

@@ -59,7 +59,7 @@ def test_size_of_the_released_decoders(dims: int, size: int):
     with torch.device('meta'):
         decoder = TokenDecoder(in_channels=dims, grid_size=(16, 16), num_codes=1024,
                                vocab_size=2025, embed_dims=dims)
-        head = TokenHead(**decoder.head_sizes)
+        head = decoder.build_head({})
     parameters = [*decoder.parameters(), *head.parameters()]
     assert sum(p.numel() for p in parameters) == size
     assert len(decoder.layers) == 8 and decoder.layers[0].attn.num_heads == 16
@@ -151,7 +151,7 @@ def test_a_bucket_changes_lengths_only(features: Tensor, num_masked: tuple[int, 
     torch.testing.assert_close(out, wanted)
     longest = PLACES - min(num_masked)
     assert sequence_of(padded, features, sample).shape[1] == 13 + 4 * math.ceil(longest / 4)
-    assert padded.head_sizes['bucket'] == 4
+    assert padded.build_head({}).bucket == 4
 
 
 def test_a_bucket_of_nothing():
@@ -181,10 +181,14 @@ def test_without_token_input_no_id_is_read(features: Tensor, sample: NoisySample
 
 
 def test_what_the_head_has_to_know():
-    assert build().head_sizes == dict(
-        in_dims=16, vocab_size=14, grid_size=GRID, detach=True, bucket=1)
-    assert build(token_input=False).head_sizes['detach'] is False, 'nothing trains the embedding'
-    assert build(vocab_size=None).head_sizes['vocab_size'] == 10
+    head = build().build_head({})
+    projection = head.token_projection
+    assert isinstance(head, TokenHead) and (head.grid_size, head.bucket) == (GRID, 1)
+    assert projection.fc.in_features == 16 and projection.bias.shape == (14, )
+    assert projection.detach is True
+    without = build(token_input=False).build_head({})
+    assert without.token_projection.detach is False, 'nothing trains the embedding'
+    assert build(vocab_size=None).build_head({}).token_projection.bias.shape == (10, )
 
 
 def test_features_of_another_grid_are_resized(decoder: TokenDecoder, sample: NoisySample):
