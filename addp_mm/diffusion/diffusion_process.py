@@ -5,6 +5,7 @@ Shapes: N images of H x W pixels, K codes, (h, w) token grid.
 from __future__ import annotations
 
 import torch
+from einops import repeat
 from torch import Tensor, nn
 
 from ..registry import TASK_UTILS
@@ -88,7 +89,7 @@ class DiffusionProcess:
         if self.condition == 'z_t':
             target_probs = token_predictor.predict_probs(token_ids, masks.now)
             return target_probs, target_probs
-        both = token_predictor.predict_probs(token_ids.repeat(2, 1, 1),
+        both = token_predictor.predict_probs(repeat(token_ids, 'n h w -> (2 n) h w'),
                                              torch.cat((masks.later, masks.now)))
         filling, target_probs = both.chunk(2)
         return filling, target_probs

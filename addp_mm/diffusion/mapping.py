@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Protocol
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 MAPPINGS = ('sampling', 'argmax', 'weighted_sum')
@@ -39,8 +40,9 @@ def sample_ids(probs: Tensor, generator: torch.Generator | None = None) -> Tenso
         Ids (N, h, w), int64.
     """
     n, k, h, w = probs.shape
-    flat = probs.permute(0, 2, 3, 1).reshape(-1, k)
-    return torch.multinomial(flat, 1, generator=generator).view(n, h, w)
+    rows = rearrange(probs, 'n k h w -> (n h w) k')
+    ids = torch.multinomial(rows, 1, generator=generator)
+    return rearrange(ids, '(n h w) 1 -> n h w', n=n, h=h)
 
 
 def map_to_latents(probs: Tensor, codebook: Codebook | nn.Module, mapping: str,

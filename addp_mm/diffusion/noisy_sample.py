@@ -4,6 +4,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 
@@ -70,8 +71,8 @@ class NoisySample:
         places = (~mask).byte().argsort(dim=1, stable=True)[:, :length]
         probs = self.target_probs
         if probs is not None:
-            rows = probs.flatten(2).transpose(1, 2)                           # (N, L, K)
-            probs = gather_places(rows, places).transpose(1, 2)
+            rows = gather_places(rearrange(probs, 'n k h w -> n (h w) k'), places)
+            probs = rearrange(rows, 'n m k -> n k m')
         return places, NoisySample(
             self.token_ids.flatten(1).gather(1, places), mask.gather(1, places), probs)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from ..registry import TASK_UTILS
@@ -88,4 +89,4 @@ def to_pixels(images: Tensor) -> Tensor:
     Args:
         images: RGB around [0, 1].
     """
-    return (images.clamp(0, 1) * 255).byte().permute(0, 2, 3, 1).cpu()
+    return rearrange((images.clamp(0, 1) * 255).byte(), 'n c h w -> n h w c').cpu()

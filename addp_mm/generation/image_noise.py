@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor
 
 _SEEDS = 2**32                  # torch's CPU generator reads 32 bits of a seed
@@ -69,7 +70,7 @@ def draw_ids(probs: Tensor, uniform: Tensor, top_p: float = 1.) -> Tensor:
     Returns:
         Ids (N, h, w), int64. A code of probability 0 is never drawn.
     """
-    probs = probs.movedim(1, -1).contiguous()                             # (N, h, w, K)
+    probs = rearrange(probs, 'n k h w -> n h w k').contiguous()
     if top_p >= 1:
         return _invert(probs, uniform)
     sorted_probs, codes = probs.sort(dim=-1, descending=True, stable=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
@@ -22,7 +23,7 @@ def to_uint8(images: Tensor) -> np.ndarray:
         images: RGB in [0, 1]; what lies outside is clamped, NaN is drawn black.
     """
     images = images.detach().float().nan_to_num(0).clamp(0, 1).mul(255).round()
-    return images.permute(0, 2, 3, 1).byte().cpu().numpy()
+    return rearrange(images, 'n c h w -> n h w c').byte().cpu().numpy()
 
 
 def fit(images: Tensor, side: int) -> Tensor:

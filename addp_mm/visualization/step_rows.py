@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor
 
 from .canvas import LINE_HEIGHT, cover, fit, frame, join, text_box, to_uint8
@@ -94,7 +95,7 @@ def principal_colors(latents: Tensor) -> Tensor:
         (T, 3, h, w) in [0, 1]; 0.5 in components that do not vary.
     """
     steps, _, height, width = latents.shape
-    tokens = latents.double().movedim(1, -1).flatten(0, 2)                  # (T h w, C)
+    tokens = rearrange(latents.double(), 't c h w -> (t h w) c')
     tokens = tokens - tokens.mean(dim=0)
     axes = torch.linalg.eigh(tokens.t() @ tokens).eigenvectors.flip(1)[:, :3]   # (C, 3)
     axes = axes * axes.gather(0, axes.abs().argmax(dim=0, keepdim=True)).sign()
@@ -103,7 +104,7 @@ def principal_colors(latents: Tensor) -> Tensor:
     # Below this share of the largest component a component is rounding noise.
     flat = high - low <= 1e-9 * (high - low).max().clamp(min=1e-300)
     colors = torch.where(flat, 0.5, (values - low) / (high - low).clamp(min=1e-300))
-    return colors.view(steps, height, width, 3).movedim(-1, 1).float()
+    return rearrange(colors, '(t h w) c -> t c h w', t=steps, h=height).float()
 
 
 def token_embeddings(images: Tensor, latents: Tensor,

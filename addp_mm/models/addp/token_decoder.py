@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
@@ -125,8 +126,8 @@ class TokenDecoder(BaseModule):
     def _embed_grid(self, features: Tensor, mask: Tensor) -> Tensor:
         if features.shape[2:] != self.grid_size:
             features = F.interpolate(features, self.grid_size, mode='bilinear')
-        embedded = self.decoder_embed(features.flatten(2).transpose(1, 2))      # (N, L, D)
-        masked = mask.flatten(1)[..., None]                                     # (N, L, 1)
+        embedded = self.decoder_embed(rearrange(features, 'n c h w -> n (h w) c'))
+        masked = rearrange(mask, 'n h w -> n (h w) 1')
         places = torch.where(masked, self.mask_token + self.mask_pos_embed[:, 1:],
                              embedded + self.pos_embed[:, 1:])
         cls = (self.mask_token + self.pos_embed[:, :1]).expand(len(places), -1, -1)
@@ -135,7 +136,7 @@ class TokenDecoder(BaseModule):
     def _channels_first(self, features: Tensor) -> Tensor:
         is_last = features.ndim == 4 and features.shape[3] == self.in_channels
         if is_last and features.shape[1] != self.in_channels:
-            return features.permute(0, 3, 1, 2)
+            return rearrange(features, 'n h w c -> n c h w')
         return features
 
     def _check(self, features: Tensor, noisy_sample: NoisySample) -> None:

@@ -1,6 +1,7 @@
 """The head that gives a distribution over tokens for every place."""
 from __future__ import annotations
 
+from einops import rearrange
 from mmengine.model import BaseModule
 from torch import Tensor
 
@@ -50,7 +51,7 @@ class TokenHead(BaseModule):
             (N, V, h, w).
         """
         logits = self.token_projection(features, embedding)
-        return logits.unflatten(1, self.grid_size).permute(0, 3, 1, 2)
+        return rearrange(logits, 'n (h w) v -> n v h w', h=self.grid_size[0])
 
     def loss(self, features: Tensor, embedding: Tensor, noisy_sample: NoisySample) -> Tensor:
         """The loss on the masked places.

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from mmpretrain.models.backbones.vision_transformer import TransformerEncoderLayer
 from torch import Tensor, nn
 
@@ -56,13 +57,12 @@ class TransformerLayer(TransformerEncoderLayer):
 
     def _masked_attention(self, tokens: Tensor, key_padding_mask: Tensor) -> Tensor:
         attn = self.attn
-        n, length, dims = tokens.shape
-        qkv = attn.qkv(tokens).reshape(n, length, 3, attn.num_heads, attn.head_dims)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)                              # each (N, h, L, D / h)
+        q, k, v = rearrange(attn.qkv(tokens), 'n l (qkv h d) -> qkv n h l d', qkv=3,
+                            h=attn.num_heads)
         readable = ~key_padding_mask[:, None, None, :]                    # (N, 1, 1, L)
         out = F.scaled_dot_product_attention(
             q, k, v, attn_mask=readable, dropout_p=attn.attn_drop if self.training else 0.)
-        return attn.proj_drop(attn.proj(out.transpose(1, 2).reshape(n, length, dims)))
+        return attn.proj_drop(attn.proj(rearrange(out, 'n h l d -> n l (h d)')))
 
 
 class TransformerLayers(nn.ModuleList):

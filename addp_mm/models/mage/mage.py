@@ -5,6 +5,7 @@ Shapes: N images, (h, w) token grid, L = h * w, K codes, V rows of the vocabular
 from __future__ import annotations
 
 import torch
+from einops import rearrange
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
@@ -99,12 +100,13 @@ class MAGE(BaseModule):
         encoded = self.norm(self.layers(self._embed(token_ids, mask, kept)))
         decoded = self._decode(self.decoder_embed(encoded), mask.flatten(1), kept)
         logits = self.token_projection(decoded[:, 1:], self.token_embed.weight[:self.num_codes])
-        return logits.transpose(1, 2).unflatten(2, self.grid_size)
+        return rearrange(logits, 'n (h w) v -> n v h w', h=self.grid_size[0])
 
     def predict_probs(self, token_ids: Tensor, mask: Tensor) -> Tensor:
         """q(. | z) over the codes of every place, (N, K, h, w) float32; see :meth:`forward`."""
-        logits = self(token_ids, mask).movedim(1, -1)         # the codes last, as in memory
-        return logits.float().softmax(dim=-1).movedim(-1, 1)
+        # The codes last, as in memory.
+        logits = rearrange(self(token_ids, mask), 'n k h w -> n h w k')
+        return rearrange(logits.float().softmax(dim=-1), 'n h w k -> n k h w')
 
     def _embed(self, token_ids: Tensor, mask: Tensor, kept: Tensor | None) -> Tensor:
         ids = token_ids.masked_fill(mask, self.mask_id).flatten(1)

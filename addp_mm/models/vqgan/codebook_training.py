@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 
 import torch
+from einops import rearrange
 from mmengine.dist import all_reduce, broadcast
 from mmengine.logging import print_log
 from torch import Tensor, nn
@@ -83,7 +84,7 @@ class CodebookTraining(nn.Module):
             The nearest codes (N, C, h, w) from before the change, differentiable with respect to
             the codebook where that takes gradients.
         """
-        points = latents.detach().float().permute(0, 2, 3, 1).flatten(0, 2)    # (P, C)
+        points = rearrange(latents.detach().float(), 'n c h w -> (n h w) c')
         if self.iterations == 0:
             self._start(codebook.embedding.weight, points)
         token_ids = codebook.assign(latents.detach())

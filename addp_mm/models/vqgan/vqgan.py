@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from einops import rearrange
 from mmengine.model import BaseModule
 from mmengine.utils import to_2tuple
 from torch import Tensor, nn
@@ -38,7 +39,7 @@ class Codebook(nn.Module):
             Ids (N, h, w), int64.
         """
         n, _, h, w = latents.shape
-        return self.distances(latents).argmin(dim=1).view(n, h, w)
+        return rearrange(self.distances(latents).argmin(dim=1), '(n h w) -> n h w', n=n, h=h)
 
     def distances(self, latents: Tensor) -> Tensor:
         """Squared distance of each place to each code, always computed in float32.
@@ -50,13 +51,13 @@ class Codebook(nn.Module):
             (N h w, K), less the place's own squared length, which is the same for every code.
         """
         with torch.autocast(latents.device.type, enabled=False):
-            points = latents.float().permute(0, 2, 3, 1).flatten(0, 2)         # (N h w, C)
+            points = rearrange(latents.float(), 'n c h w -> (n h w) c')
             codes = self.embedding.weight.float()
             return codes.square().sum(dim=1) - 2 * points @ codes.t()
 
     def lookup(self, token_ids: Tensor) -> Tensor:
         """(N, h, w) ids to (N, C, h, w) embeddings."""
-        return self.embedding(token_ids).permute(0, 3, 1, 2)
+        return rearrange(self.embedding(token_ids), 'n h w c -> n c h w')
 
     def expected(self, probs: Tensor) -> Tensor:
         """(N, K, h, w) distributions to the (N, C, h, w) embeddings expected under them."""
