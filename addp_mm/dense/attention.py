@@ -14,6 +14,7 @@ from mmengine.logging import print_log
 from mmpretrain.models.utils import MultiheadAttention
 from torch import Tensor, nn
 
+from ..models.layers import is_exporting
 from .blockwise_attention import BlockwiseAttention
 from .position_bias import NUM_CLS_ROWS, position_bias, resize_bias_table
 from .relative_positions import (
@@ -107,7 +108,7 @@ class RelativePositionAttention(DenseAttention):
     def _attend(self, qkv: Tensor) -> Tensor:
         height, width = qkv.shape[1:3]
         attend = plain_attention
-        if self.fused:
+        if self.fused and not is_exporting():       # an exporter cannot look into the fused ones
             attend = BlockwiseAttention.apply if qkv.device.type == 'cpu' else folded_attention
         return attend(
             self._split_heads(qkv), relative_vectors(self.rel_pos_h, height),
@@ -146,7 +147,7 @@ class PositionBiasAttention(DenseAttention):
         q, k, v = self._split_heads(self.qkv(tokens)).permute(2, 0, 3, 1, 4)   # each (N, H, L, d)
         table = resize_bias_table(self.relative_position_bias_table, self.grid_size, grid_size)
         bias = position_bias(table, grid_size)[:, -q.shape[2]:, -q.shape[2]:].to(q.dtype)
-        if self.fused:
+        if self.fused and not is_exporting():
             out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias[None])
         else:
             scores = (q * self.head_dims**-0.5) @ k.transpose(-2, -1)
@@ -173,7 +174,7 @@ def split_windows(features: Tensor, window_size: int) -> Tensor:
         (M, s, s, C), image by image, row by row.
     """
     n, height, width, channels = features.shape
-    rows, cols = math.ceil(height / window_size), math.ceil(width / window_size)
+    rows, cols = -(-height // window_size), -(-width // window_size)
     features = F.pad(features, (0, 0, 0, cols * window_size - width,
                                 0, rows * window_size - height))
     features = features.view(n, rows, window_size, cols, window_size, channels)
@@ -192,7 +193,7 @@ def join_windows(windows: Tensor, grid_size: tuple[int, int]) -> Tensor:
     """
     _, window_size, _, channels = windows.shape
     height, width = grid_size
-    rows, cols = math.ceil(height / window_size), math.ceil(width / window_size)
+    rows, cols = -(-height // window_size), -(-width // window_size)
     features = windows.view(-1, rows, cols, window_size, window_size, channels).transpose(2, 3)
     return features.reshape(-1, rows * window_size, cols * window_size,
                             channels)[:, :height, :width]

@@ -8,12 +8,14 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+from ..models.layers import is_exporting
 
 NUM_CLS_ROWS = 3        # from CLS to a patch, from a patch to CLS, from CLS to itself
 
 
-@lru_cache(maxsize=8)
 def distance_index(grid_size: tuple[int, int], device: torch.device) -> Tensor:
     """Number the distances of all pairs of tokens.
 
@@ -26,15 +28,20 @@ def distance_index(grid_size: tuple[int, int], device: torch.device) -> Tensor:
     """
     height, width = grid_size
     num_distances = (2 * height - 1) * (2 * width - 1)
+    axes = torch.arange(height, device=device), torch.arange(width, device=device)
+    places = torch.stack(torch.meshgrid(*axes, indexing='ij'), dim=-1).flatten(0, 1)
+    rows, cols = (places[:, None] - places).unbind(-1)                        # (L, L)
+    index = (rows + height - 1) * (2 * width - 1) + cols + width - 1
+    index = F.pad(index, (0, 0, 1, 0), value=num_distances)                   # from CLS
+    index = F.pad(index, (1, 0), value=num_distances + 1)                     # to CLS
+    return index + F.pad(index.new_ones(1, 1), (0, len(places), 0, len(places)))    # to itself
+
+
+@lru_cache(maxsize=8)
+def kept_distance_index(grid_size: tuple[int, int], device: torch.device) -> Tensor:
+    """:func:`distance_index`, kept for the next layers and images."""
     with torch.inference_mode(False):       # else training could not use what inference has made
-        places = torch.cartesian_prod(torch.arange(height, device=device),
-                                      torch.arange(width, device=device))
-        rows, cols = (places[:, None] - places).unbind(-1)                    # (L, L)
-        index = places.new_empty(1 + len(places), 1 + len(places))
-        index[1:, 1:] = (rows + height - 1) * (2 * width - 1) + cols + width - 1
-        index[0, 1:], index[1:, 0], index[0, 0] = range(num_distances,
-                                                        num_distances + NUM_CLS_ROWS)
-    return index
+        return distance_index(grid_size, device)
 
 
 def position_bias(table: Tensor, grid_size: tuple[int, int]) -> Tensor:
@@ -47,7 +54,8 @@ def position_bias(table: Tensor, grid_size: tuple[int, int]) -> Tensor:
     Returns:
         (H, 1 + L, 1 + L).
     """
-    index = distance_index(tuple(grid_size), table.device)
+    number = distance_index if is_exporting() else kept_distance_index
+    index = number(tuple(grid_size), table.device)
     return table.t().index_select(1, index.flatten()).unflatten(1, index.shape)
 
 

@@ -9,7 +9,7 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from addp_mm.dense import ADDPUperViT
-from addp_mm.dense.position_bias import distance_index
+from addp_mm.dense.position_bias import kept_distance_index
 from addp_mm.models.addp import ADDPViT
 from tests.helpers.dense_peers import ARCH, assert_equal, outputs_and_grads, randomize
 
@@ -85,7 +85,7 @@ def test_a_smaller_image_has_the_same_biases():
 def test_trains_after_inference():
     model = build(img_size=(24, 32))
     images = torch.randn(1, 3, 24, 32)
-    distance_index.cache_clear()
+    kept_distance_index.cache_clear()
     with torch.inference_mode():
         model(images)
     outputs_and_grads(model, images)

@@ -12,7 +12,14 @@ from torch import Tensor, nn
 from ...checkpoints import PretrainedEncoder, resize_tables_on_load
 from ...diffusion import NoisySample
 from ...registry import MODELS
-from ..layers import FrozenModule, TokenPatchEmbed, init_table, init_transformer_weights
+from ..layers import (
+    FrozenModule,
+    TokenPatchEmbed,
+    init_table,
+    init_transformer_weights,
+    interpolate_position_table,
+    is_exporting,
+)
 
 
 @MODELS.register_module()
@@ -91,6 +98,11 @@ class ADDPViT(PretrainedEncoder, VisionTransformer):
             if table is not None:
                 init_table(table)
 
+    def train(self, mode: bool = True) -> ADDPViT:
+        """Switch between training and evaluation, as every module: the parent returns nothing."""
+        super().train(mode)
+        return self
+
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Depth of a parameter for layer-wise decay of the learning rate.
 
@@ -121,14 +133,20 @@ class ADDPViT(PretrainedEncoder, VisionTransformer):
         """
         patches, grid_size = self.patch_embed(images)                       # (N, L, D)
         if self.cls_token is not None:
-            patches = torch.cat((self.cls_token.expand(len(images), -1, -1), patches), dim=1)
-        tokens = patches + resize_pos_embed(
-            self.pos_embed, self.patch_resolution, grid_size, self.interpolate_mode,
-            self.num_extra_tokens)
+            patches = torch.cat((self.cls_token.expand(images.shape[0], -1, -1), patches), dim=1)
+        tokens = patches + self._positions(grid_size)
         if self.takes_tokens and noisy_sample is not None:
             tokens = torch.cat((tokens, self._embed_reliable(noisy_sample)), dim=1)
         tokens = self.drop_after_pos(self.pre_norm(tokens))
         return self._run_layers(tokens, grid_size, num_outputs=patches.shape[1])
+
+    def _positions(self, grid_size: tuple[int, int]) -> Tensor:
+        """The position table on the grid of the images."""
+        if is_exporting():
+            return interpolate_position_table(
+                self.pos_embed, self.patch_resolution, grid_size, self.num_extra_tokens)
+        return resize_pos_embed(self.pos_embed, self.patch_resolution, grid_size,
+                                self.interpolate_mode, self.num_extra_tokens)
 
     def _run_layers(self, tokens: Tensor, grid_size: tuple[int, int],
                     num_outputs: int) -> tuple[Tensor]:

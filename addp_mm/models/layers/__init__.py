@@ -1,4 +1,5 @@
 """Layers that several models share."""
+from .exporting import interpolate_position_table, is_exporting
 from .frozen import FrozenModule, cpu_has_bfloat16
 from .masked_tokens import TARGETS, VAL_RATIOS, MaskedTokenLoss, score_masked_tokens, val_generator
 from .token_patch_embed import IMAGENET_MEAN, IMAGENET_STD, TokenPatchEmbed
@@ -13,6 +14,7 @@ from .transformer import (
 __all__ = [
     'FrozenModule', 'IMAGENET_MEAN', 'IMAGENET_STD', 'MaskedTokenLoss', 'TARGETS',
     'TokenPatchEmbed', 'TokenProjection', 'TransformerLayer', 'TransformerLayers', 'VAL_RATIOS',
-    'cpu_has_bfloat16', 'init_table', 'init_transformer_weights', 'score_masked_tokens',
+    'cpu_has_bfloat16', 'init_table',
+    'interpolate_position_table', 'is_exporting', 'init_transformer_weights', 'score_masked_tokens',
     'val_generator'
 ]
