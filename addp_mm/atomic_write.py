@@ -2,9 +2,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 
 def partial_path(path: Path) -> Path:
@@ -13,11 +15,14 @@ def partial_path(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path, sync: bool = True) -> Iterator[Path]:
     """Write a file whole or not at all.
 
     Args:
         path: The file, in an existing folder; an earlier one stays if the ``with`` block fails.
+        sync: Force it to the disk before it gets its name, so that it is whole even after a power
+            failure. That takes milliseconds: leave it out for many files that are made again
+            easily.
 
     Yields:
         Where the block is to write; renamed to ``path`` at its end.
@@ -25,12 +30,37 @@ def atomic_write(path: Path) -> Iterator[Path]:
     partial = partial_path(path)
     try:
         yield partial
+        if sync:
+            _sync(partial, os.O_RDWR)
         os.replace(partial, path)
+        if sync:
+            with contextlib.suppress(OSError):      # some systems sync no folders
+                _sync(path.parent, os.O_RDONLY)
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write bytes to a file in an existing folder, whole or not at all."""
+    """Write bytes to a file, whole or not at all; its folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as partial:
         partial.write_bytes(content)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file, whole or not at all; its folder is made.
+
+    Args:
+        path: The file.
+        content: Values that JSON knows; others are written as their text.
+    """
+    write_whole(path, f'{json.dumps(content, indent=2, default=str)}\n'.encode())
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

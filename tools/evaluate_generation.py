@@ -15,10 +15,11 @@ from mmengine.device import get_device
 
 from addp_mm.apis.extractor_arguments import add_extractor_arguments, build_extractors
 from addp_mm.apis.progress import progress_bar
+from addp_mm.atomic_write import write_json
 from addp_mm.checkpoints.weight_files import check_target
 from addp_mm.evaluation.generation_scores import extract_features, reference_features, score
 from addp_mm.evaluation.image_set import open_image_set
-from addp_mm.evaluation.quality_record import describe_set, quality_record, write_record
+from addp_mm.evaluation.quality_record import describe_set, quality_record
 from addp_mm.evaluation.reconstructions import Reconstructions, load_tokenizer
 from addp_mm.evaluation.reference_set import open_reference
 
@@ -77,7 +78,7 @@ def main() -> int:
     try:
         record = measure(args)
         if args.out is not None:
-            write_record(record, args.out)
+            write_json(args.out, record)
     except (ImportError, OSError, ValueError) as error:
         print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
         return 2

@@ -22,7 +22,7 @@ import addp_mm  # noqa: F401  (registers)
 from addp_mm.apis.load_model import build_model
 from addp_mm.apis.resumable_tool import run_resumable
 from addp_mm.checkpoints.weight_files import sha256_of
-from addp_mm.result_folder import claim_folder
+from addp_mm.result_folder import ResultFolder
 from addp_mm.studies.robustness.report import (
     records_of_predictions,
     table_row,
@@ -92,7 +92,6 @@ def prepare(args: argparse.Namespace, folders: dict[str, Path]) -> tuple[Robustn
         model, pipeline, args.out or Path('work_dirs/robustness') / Path(args.config).stem,
         class_names, args.batch_size, args.num_workers, args.amp,
         dict(checkpoint_sha256=sha256_of(args.checkpoint), model=cfg.model.to_dict()))
-    run.claim()
     return run, parts
 
 
@@ -122,7 +121,7 @@ def score_predictions(args: argparse.Namespace) -> dict:
     records = records_of_predictions(args.predictions, class_names)
     about = dict(predictions=str(args.predictions.resolve()), class_names=class_names)
     table_row(records)      # before anything is written
-    claim_folder(out, about)
+    ResultFolder(out, about)
     write_robustness_report(records, out, about)
     return dict(records=records, out=out)
 

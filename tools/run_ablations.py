@@ -72,7 +72,6 @@ def prepare(args: argparse.Namespace) -> Ablations:
                             args.seed, args.batch_size, args.device)
     ablations = Ablations(args.out, rows, generation, args.finetune, args.finetune_seeds,
                           args.gpus, say)
-    ablations.claim()
     if compares:
         with progress_bar('reference') as bar:
             generation.reference = reference_features(

@@ -75,7 +75,6 @@ def prepare(args: argparse.Namespace) -> tuple[Sweep, list[dict]]:
         about['reference'] = dict(describe_set(images), fingerprint=images.fingerprint())
     sweep = Sweep(args.out, inferencer, build_extractors(args), None, args.num_images, args.seed,
                   args.batch_size, about)
-    sweep.claim()
     if compares:
         with progress_bar('reference') as bar:
             sweep.reference = reference_features(

@@ -1,7 +1,6 @@
 """A folder, or an archive, of numbered images that belong to one run."""
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import zipfile
@@ -12,8 +11,8 @@ import mmengine.dist as dist
 import numpy as np
 from PIL import Image
 
-from ..atomic_write import atomic_write, write_whole
-from ..result_folder import SETTINGS
+from ..atomic_write import atomic_write, write_json
+from ..result_folder import SETTINGS, other_settings
 
 STEPS = 'steps'
 _OWN_NAME = re.compile(r'\d{6,}\.png')
@@ -41,7 +40,7 @@ class OutputFolder:
         path = Path(path)
         self.archive = path if path.suffix == '.npz' else None
         self.folder = path.with_name(f'{path.name}.images') if self.archive else path
-        self._settings = json.loads(json.dumps(settings))
+        self._settings = settings
         trouble = [self._prepare(overwrite) if dist.is_main_process() else None]
         dist.broadcast_object_list(trouble)
         if trouble[0]:
@@ -76,9 +75,7 @@ class OutputFolder:
             return f'{self.folder} is a file, expected a folder or a name that ends in .npz.'
         if overwrite:
             self._clear()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_whole(self.folder / SETTINGS,
-                    (json.dumps(self._settings, indent=2) + '\n').encode())
+        write_json(self.folder / SETTINGS, self._settings)
         return None
 
     def _trouble(self) -> str | None:
@@ -89,10 +86,8 @@ class OutputFolder:
         if not (self.folder / SETTINGS).is_file():
             found = sorted(p.name for p in self.folder.iterdir() if p.suffix.lower() in _SUFFIXES)
             return f'{self.folder} holds other images ({found[0]}...).' if found else None
-        saved = json.loads((self.folder / SETTINGS).read_text())
-        changed = [f'{name} {saved.get(name)!r}, now {value!r}'
-                   for name, value in self._settings.items() if saved.get(name) != value]
-        return changed and f'{self.folder} holds images of another run: {"; ".join(changed)}.'
+        changes = other_settings(self.folder / SETTINGS, self._settings)
+        return changes and f'{self.folder} holds images of another run: {changes}.'
 
     def _clear(self) -> None:
         """Remove what runs of this tool have left; other files stay."""
@@ -120,5 +115,5 @@ class OutputFolder:
 
 def save_image(pixels: np.ndarray, path: Path) -> None:
     """Write (H, W, 3) uint8 RGB as a PNG file, whole or not at all."""
-    with atomic_write(path) as partial:
+    with atomic_write(path, sync=False) as partial:
         Image.fromarray(pixels).save(partial, format='PNG', compress_level=1)

@@ -11,7 +11,7 @@ from typing import ClassVar
 import torch
 from mmengine.fileio import LocalBackend, register_backend
 
-from ..atomic_write import partial_path
+from ..atomic_write import atomic_write
 
 
 class AtomicBackend(LocalBackend):
@@ -43,28 +43,20 @@ class AtomicBackend(LocalBackend):
                 still there.
         """
         path = Path(filepath)
-        partial = partial_path(path)
         checkpoint, AtomicBackend._streamed = AtomicBackend._streamed, None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with open(partial, 'wb') as file:
+            with atomic_write(path) as partial, open(partial, 'wb') as file:
                 if checkpoint is None:
                     file.write(obj)
                 else:
                     torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-            _sync_folder(path.parent)
         except (OSError, RuntimeError) as error:
             # After a failed write torch tries to close the archive, and fails with another error.
             cause = error if isinstance(error, OSError) else error.__context__
             if not isinstance(cause, OSError):
                 raise
-            raise _explained(cause, path, partial) from error
-        finally:
-            with contextlib.suppress(OSError):
-                partial.unlink(missing_ok=True)
+            raise _explained(cause, path) from error
 
     def put_text(self, obj: str, filepath: str | Path, encoding: str = 'utf-8') -> None:
         """Write a text to a file, as :meth:`put`."""
@@ -105,21 +97,10 @@ def remove_partial(folder: str | Path) -> list[Path]:
     return leftovers
 
 
-def _sync_folder(folder: Path) -> None:
-    """Force the names in a folder to the disk, where the system allows it."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _explained(error: OSError, path: Path, partial: Path) -> OSError:
-    written = partial.stat().st_size if partial.exists() else 0
+def _explained(error: OSError, path: Path) -> OSError:
     existing = next(folder for folder in (path.parent, *path.parent.parents) if folder.exists())
     free = shutil.disk_usage(existing).free
     return OSError(
-        error.errno, f'Could not write {path}: {error.strerror} after {written / 1e9:.3f} GB. '
+        error.errno, f'Could not write {path}: {error.strerror}. '
         f'{free / 1e9:.3f} GB are free in {existing}. Earlier checkpoints are untouched: make room '
         'there (or lower max_keep_ckpts), then resume')

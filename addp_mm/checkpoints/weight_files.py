@@ -128,9 +128,7 @@ def save_weights(weights: Mapping[str, Tensor], path: str | Path,
             safetensors.torch.save_file(tensors, partial, {'format': 'pt', **meta})
         else:
             torch.save(dict(state_dict=tensors, meta=meta), partial)
-        with open(partial, 'rb+') as file:
-            os.fchmod(file.fileno(), 0o666 & ~_umask())      # safetensors writes for its owner only
-            os.fsync(file.fileno())
+        os.chmod(partial, 0o666 & ~_umask())      # safetensors writes for its owner only
 
 
 def check_target(path: str | Path, overwrite: bool = False) -> None:

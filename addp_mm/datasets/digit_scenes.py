@@ -14,13 +14,14 @@ import numpy as np
 from mmengine.logging import print_log
 from PIL import Image
 
+from ..atomic_write import partial_path, write_json
+from ..result_folder import SETTINGS, other_settings
 from .digits import load_digits, split_digits
 
 DIGIT_CLASSES = tuple('0123456789')
 SCENE_CLASSES = ('photograph', *DIGIT_CLASSES)
 # Annotation values: 0 is ADE20K's "other", which `reduce_zero_label` leaves out of loss and score.
 OTHER, PHOTOGRAPH, FIRST_DIGIT = 0, 1, 2
-_SETTINGS = 'settings.json'
 # Share of each photograph's width that a part's backgrounds are cut from.
 _REGIONS = dict(training=(0.0, 0.6), validation=(0.6, 1.0))
 _DIGIT_SIZES = (0.25, 0.45)     # of the scene's height
@@ -69,12 +70,12 @@ def write_digit_scenes(folder: str | Path, image_size: int = 96, num_training: i
                     num_training=num_training, num_validation=num_validation)
     if _is_complete(folder, settings):
         return folder
-    partial = folder.with_name(f'.{folder.name}.{os.getpid()}.partial')
+    partial = partial_path(folder)
     partial.mkdir(parents=True)
     try:
         for part, count in (('training', num_training), ('validation', num_validation)):
             _write_part(partial, part, count, image_size, seed)
-        (partial / _SETTINGS).write_text(json.dumps(settings, indent=2) + '\n')
+        write_json(partial / SETTINGS, settings)
         os.replace(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -95,11 +96,10 @@ def _is_complete(folder: Path, settings: dict) -> bool:
     """Whether the scenes are there already; what else is there may not be replaced."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
-    path = folder / _SETTINGS
-    found = json.loads(path.read_text()) if path.is_file() else None
-    if found == settings:
+    changes = other_settings(folder / SETTINGS, settings)
+    if (folder / SETTINGS).is_file() and not changes:
         return True
-    what = f'scenes with other settings ({found})' if found else 'something else'
+    what = f'scenes with other settings ({changes})' if changes else 'something else'
     raise ValueError(f'{folder} holds {what}, expected an empty or new folder for {settings}: name '
                      'another folder, or remove this one.')
 

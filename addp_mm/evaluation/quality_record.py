@@ -6,10 +6,8 @@ import sys
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
-from ..atomic_write import write_whole
 from ..result_folder import SETTINGS
 from ..version import __version__
 from .feature_extractor import MetricFeatures
@@ -55,12 +53,6 @@ def quality_record(scores: Mapping[str, float], extract: MetricFeatures,
         inception_score=dict(splits=IS_SPLITS, shuffle_seed=IS_SEED),
         versions=library_versions(),
         time=datetime.now(timezone.utc).isoformat(timespec='seconds'))
-
-
-def write_record(record: Mapping[str, Any], path: Path) -> None:
-    """Write a JSON file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, (json.dumps(record, indent=2) + '\n').encode())
 
 
 def library_versions() -> dict[str, str]:

@@ -12,7 +12,8 @@ from typing import Any
 from PIL import Image
 from torchvision.transforms.functional import InterpolationMode, center_crop, resize
 
-from ..atomic_write import atomic_write, write_whole
+from ..atomic_write import atomic_write, write_json
+from ..result_folder import other_settings
 from .image_set import ImageSet, open_image_set
 
 RECORD = 'reference.json'
@@ -62,7 +63,7 @@ def prepare_reference(source: str | Path, out: str | Path, size: int = 256,
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    _write_record(Path(out), dict(record, complete=True))
+    write_json(Path(out) / RECORD, dict(record, complete=True))
     return len(targets)
 
 
@@ -112,24 +113,14 @@ def _targets(source: Path, out: Path) -> dict[Path, Path]:
 
 def _claim(out: Path, record: dict[str, Any]) -> None:
     """Write the record; refuse a folder of other files."""
-    path = out / RECORD
-    if path.is_file():
-        earlier = json.loads(path.read_text(encoding='utf-8'))
-        others = [f'{key}: {earlier.get(key)} instead of {value}'
-                  for key, value in record.items() if earlier.get(key) != value]
-        if others:
-            raise ValueError(f'{out} holds another reference set ({"; ".join(others)}): name '
-                             'another folder, or remove that one.')
-    elif out.exists() and any(out.iterdir()):
+    if changes := other_settings(out / RECORD, record):
+        raise ValueError(f'{out} holds another reference set ({changes}): name another folder, or '
+                         'remove that one.')
+    if not (out / RECORD).is_file() and out.exists() and any(out.iterdir()):
         raise ValueError(f'{out} already holds other files: name an empty folder.')
-    out.mkdir(parents=True, exist_ok=True)
     for leftover in out.glob('.*.partial'):
         leftover.unlink()
-    _write_record(out, dict(record, complete=False))
-
-
-def _write_record(out: Path, record: dict[str, Any]) -> None:
-    write_whole(out / RECORD, (json.dumps(record, indent=2) + '\n').encode())
+    write_json(out / RECORD, dict(record, complete=False))
 
 
 def _write(path: Path, target: Path, size: int) -> None:
@@ -140,5 +131,5 @@ def _write(path: Path, target: Path, size: int) -> None:
         raise ValueError(f'{path} is unreadable ({error}), and no image of a reference set may be '
                          'left out. Mend it, then run the same command again.') from error
     pixels = center_crop(resize(pixels, size, InterpolationMode.BILINEAR), size)
-    with atomic_write(target) as partial:
+    with atomic_write(target, sync=False) as partial:
         pixels.save(partial, 'PNG')

@@ -1,15 +1,13 @@
 """Trainings that build on each other, one after the other, each in a process of its own."""
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import importlib.metadata
 import os
 import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +18,7 @@ from mmengine.config import Config
 from ..apis.resumable_tool import StageError
 from ..checkpoints.weight_files import load_checkpoint, sha256_of
 from ..engine.hooks import FROZEN_WEIGHTS
+from ..result_folder import try_lock
 from .training_log import StageLog, explain_failure
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -157,7 +156,11 @@ def run_stage(stage: Stage, say: Callable[[str], None], label: str = '') -> None
         return
     say(f'{label} {stage.command_line}')
     started = time.monotonic()
-    with _lock(stage.work_dir) as lock:
+    lock: list[int] = []
+    with try_lock(stage.work_dir / '.lock', lock) as is_ours:
+        if not is_ours:
+            raise StageError(f'Another process trains in {stage.work_dir}: wait for it, or stop it '
+                             '(`ps aux | grep train` finds it).')
         log = StageLog(stage.log)
         code = _train(stage, lock, log, lambda line: say(f'{label} {line}'))
     if code or not stage.is_finished:
@@ -192,12 +195,12 @@ def child_environment() -> dict[str, str]:
             'PYTHONPATH': os.pathsep.join(filter(None, paths))}
 
 
-def _train(stage: Stage, lock: int, log: StageLog, say: Callable[[str], None]) -> int:
+def _train(stage: Stage, lock: Sequence[int], log: StageLog, say: Callable[[str], None]) -> int:
     """Run the trainer and report its log as it grows; the trainer's exit code."""
     with stage.log.open('a') as out:
         # The trainer writes to the file itself: it needs no reader. It keeps the lock as it lives.
         process = subprocess.Popen(stage.command, stdout=out, stderr=subprocess.STDOUT,
-                                   env=child_environment(), pass_fds=[lock])
+                                   env=child_environment(), pass_fds=lock)
     try:
         while process.poll() is None:
             time.sleep(_POLL_SECONDS)
@@ -208,19 +211,6 @@ def _train(stage: Stage, lock: int, log: StageLog, say: Callable[[str], None]) -
             process.wait()
     log.report(say)
     return process.returncode
-
-
-@contextlib.contextmanager
-def _lock(folder: Path) -> Iterator[int]:
-    """Keep other processes out of a folder; a child that inherits the lock keeps it alive."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / '.lock').open('w') as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise StageError(f'Another process trains in {folder}: wait for it, or stop it '
-                             '(`ps aux | grep train.py` finds it).') from error
-        yield file.fileno()
 
 
 def get_setting(cfg: Config, key: str) -> Any:

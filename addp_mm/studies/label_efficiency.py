@@ -17,10 +17,10 @@ from typing import Any
 from mmengine.config import Config
 
 from ..apis.launch import build_runner
-from ..atomic_write import write_whole
+from ..atomic_write import write_json, write_whole
 from ..checkpoints.weight_files import sha256_of
-from ..result_folder import try_lock
-from .tables import markdown_table
+from ..result_folder import ResultFolder
+from .tables import markdown_table, mean_and_spread
 
 TUNING_SEED = 100       # no seed that is reported
 _RATE = 'optim_wrapper.optimizer.lr'
@@ -114,21 +114,18 @@ class LabelEfficiency:
     def _record(self, name: str, method: Method, seed: int, rate: float | None,
                 tuning: bool) -> dict[str, Any] | None:
         stem = f'tuning_{rate:g}' if tuning else f'seed_{seed}'
-        path = self.out / name / f'{stem}.json'
         cfg = method_config(self.config_dir, method, seed, rate, tuning)
         made_with = dict(seed=seed, rate=rate, inputs=fingerprint(cfg, method.checkpoint))
-        with try_lock(path.with_name(f'.{stem}.lock')) as is_ours:
-            if not is_ours:
-                return None
-            if path.is_file():
-                return _checked(path, made_with)
-            cfg.work_dir, cfg.experiment_name = str(path.with_name(stem)), f'{name}_{stem}'
+        cfg.work_dir, cfg.experiment_name = str(self.out / name / stem), f'{name}_{stem}'
+
+        def measure() -> dict[str, float]:
             start = time.monotonic()
-            accuracy = _accuracy(cfg, method.checkpoint)
-            record = dict(made_with, accuracy=accuracy, seconds=time.monotonic() - start)
-            write_whole(path, (json.dumps(record, indent=2) + '\n').encode())
-        self.on_record(f'{name}, {stem}', record)
-        return record
+            record = dict(accuracy=_accuracy(cfg, method.checkpoint),
+                          seconds=time.monotonic() - start)
+            self.on_record(f'{name}, {stem}', record)
+            return record
+
+        return ResultFolder(self.out).make(f'{name}/{stem}', measure, made_with)
 
 
 def method_config(config_dir: Path, method: Method, seed: int, rate: float | None,
@@ -179,12 +176,11 @@ def fingerprint(cfg: Config, checkpoint: str | None) -> str:
 def summarise(method: Method, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """One line of the table: mean and spread of the accuracy in percent, over the seeds."""
     accuracies = [record['accuracy'] for record in records]
-    spread = statistics.stdev(accuracies) if len(accuracies) > 1 else 0.
     rate = records[0]['rate']
     edge = ' (edge)' if method.rates and rate in (method.rates[0], method.rates[-1]) else ''
     return {
         'method': method.title,
-        'top-1, %': f'{statistics.mean(accuracies):.1f} ± {spread:.1f}',
+        'top-1, %': mean_and_spread(accuracies),
         'each seed': ' '.join(f'{accuracy:.1f}' for accuracy in accuracies),
         'learning rate': '' if rate is None else f'{rate:g}{edge}',
         'seconds a run': f'{statistics.mean(record["seconds"] for record in records):.0f}',
@@ -194,7 +190,7 @@ def summarise(method: Method, records: Sequence[Mapping[str, Any]]) -> dict[str,
 def write_table(rows: Sequence[dict[str, Any]], out: Path) -> str:
     """Write ``recognition.json`` and ``recognition.md`` to ``out``; gives the Markdown."""
     text = markdown_table(rows)
-    write_whole(out / 'recognition.json', (json.dumps(rows, indent=2) + '\n').encode())
+    write_json(out / 'recognition.json', rows)
     write_whole(out / 'recognition.md', text.encode())
     return text
 
@@ -215,12 +211,3 @@ def _checkpoints(value: Any) -> Iterator[str]:
             yield value['checkpoint']
         for inner in value.values():
             yield from _checkpoints(inner)
-
-
-def _checked(path: Path, made_with: Mapping[str, Any]) -> dict[str, Any]:
-    record = json.loads(path.read_text(encoding='utf-8'))
-    others = [name for name, value in made_with.items() if record.get(name) != value]
-    if others:
-        raise ValueError(f'{path} was made with other settings ({", ".join(others)} differ): '
-                         'choose another --out, or remove it.')
-    return record

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import io
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,9 +17,9 @@ from ..atomic_write import write_whole
 from ..checkpoints.weight_files import load_weights, save_weights
 from ..evaluation.feature_extractor import MetricFeatures
 from ..evaluation.generation_scores import ReferenceFeatures, score
-from ..evaluation.quality_record import quality_record, write_record
+from ..evaluation.quality_record import quality_record
 from ..generation import to_pixels
-from ..result_folder import claim_folder, try_lock
+from ..result_folder import ResultFolder, try_lock
 from ..visualization.sweep_plot import draw_sweep
 from .tables import csv_table, markdown_table, score_names
 
@@ -128,6 +127,10 @@ class Sweep:
         batch_size: Images at a time.
         about: What else goes into the records: ``reference`` as ``describe_set`` gives it, and
             the hashes of the model's files.
+        results: What is measured, by ``points/<options>``.
+
+    Raises:
+        ValueError: If the folder holds results of another model, other images or networks.
     """
 
     out: Path
@@ -138,14 +141,11 @@ class Sweep:
     seed: int = 0
     batch_size: int = 16
     about: dict[str, Any] = field(default_factory=dict)
+    results: ResultFolder = field(init=False)
 
-    def claim(self) -> None:
-        """Make the folder, or see that it holds results of the same model, images and networks.
-
-        Raises:
-            ValueError: If it does not.
-        """
-        claim_folder(self.out, dict(
+    def __post_init__(self) -> None:
+        """Make the folder, or see that it holds results of the same model and settings."""
+        self.results = ResultFolder(self.out, dict(
             self.about, seed=self.seed, num_images=self.num_images,
             networks=self.extract.describe()))
 
@@ -161,11 +161,16 @@ class Sweep:
         generator = self.inferencer.generator(**sampler)
         options = generator.sampler.options(generator.num_tokens)
         name = '_'.join(f'{key}-{value}' for key, value in options.items())
-        result, parts = self.out / 'points' / f'{name}.json', self.out / 'points' / name
+        result, parts = self.results.file(f'points/{name}'), self.out / 'points' / name
         if not result.is_file():
             self._make_parts(parts, result, sampler)
-            self._score(parts, result, options)
-        return json.loads(result.read_text(encoding='utf-8')) if result.is_file() else None
+        num_parts = len(list(parts.glob('*.safetensors')))
+        if num_parts * PART < self.num_images and not result.is_file():
+            return None
+        record = self.results.make(f'points/{name}', lambda: self._score(parts, options))
+        if record is not None:
+            shutil.rmtree(parts, ignore_errors=True)
+        return record
 
     def _make_parts(self, folder: Path, result: Path, sampler: dict[str, Any]) -> None:
         with progress_bar(folder.name) as bar:
@@ -188,19 +193,14 @@ class Sweep:
         return {metric: torch.cat([part[metric] for part in parts])
                 for metric in self.extract.metrics}
 
-    def _score(self, folder: Path, result: Path, options: dict[str, Any]) -> None:
-        """Score a point if all its parts are there."""
-        with try_lock(folder.with_name(f'.{folder.name}.lock')) as is_ours:
-            files = sorted(folder.glob('*.safetensors'))
-            if result.is_file() or not is_ours or len(files) * PART < self.num_images:
-                return
-            parts = [load_weights(file) for file in files]
-            features = {metric: torch.cat([part[metric] for part in parts])
-                        for metric in self.extract.metrics}
-            generated = dict(
-                {k: v for k, v in self.about.items() if k != 'reference'}, sampler=options,
-                num_images=self.num_images, image_size=list(self.inferencer.image_size),
-                seed=self.seed)
-            write_record(quality_record(score(features, self.reference), self.extract, generated,
-                                        self.about.get('reference')), result)
-            shutil.rmtree(folder)
+    def _score(self, folder: Path, options: dict[str, Any]) -> dict[str, Any]:
+        """The record of a point whose parts are all there."""
+        parts = [load_weights(file) for file in sorted(folder.glob('*.safetensors'))]
+        features = {metric: torch.cat([part[metric] for part in parts])
+                    for metric in self.extract.metrics}
+        generated = dict(
+            {k: v for k, v in self.about.items() if k != 'reference'}, sampler=options,
+            num_images=self.num_images, image_size=list(self.inferencer.image_size),
+            seed=self.seed)
+        return quality_record(score(features, self.reference), self.extract, generated,
+                              self.about.get('reference'))

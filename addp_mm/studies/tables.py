@@ -1,9 +1,10 @@
-"""Table and plot of a sweep over settings of the sampler."""
+"""Tables of results, and how a number stands in them."""
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Sequence
+from statistics import mean, stdev
 from typing import Any
 
 
@@ -13,6 +14,12 @@ def markdown_table(rows: Sequence[dict[str, Any]]) -> str:
     cells = [[format_cell(row[name]) for name in names] for row in rows]
     lines = [names, ['---'] * len(names), *cells]
     return ''.join(f'| {" | ".join(line)} |\n' for line in lines)
+
+
+def mean_and_spread(values: Sequence[float]) -> str:
+    """Mean and sample standard deviation with one digit, as '42.0 ± 2.8'; one value by itself."""
+    spread = f' ± {stdev(values):.1f}' if len(values) > 1 else ''
+    return f'{mean(values):.1f}{spread}'
 
 
 def csv_table(rows: Sequence[dict[str, Any]]) -> str:

@@ -67,7 +67,7 @@ def test_goes_on_after_an_interruption(source: Path, tmp_path: Path):
 def test_refuses_other_folders(source: Path, tmp_path: Path):
     out = tmp_path / 'out'
     prepare_reference(source, out, 16)
-    with pytest.raises(ValueError, match='size: 16 instead of 8'):
+    with pytest.raises(ValueError, match='size 16, now 8'):
         prepare_reference(source, out, 8)
     (source / 'c.jpg').rename(source / 'e.jpg')
     with pytest.raises(ValueError, match='names_sha256'):

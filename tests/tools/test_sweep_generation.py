@@ -130,9 +130,9 @@ def test_processes_share_the_work(tool, tmp_path: Path):
 def test_another_run_in_the_folder_is_refused(tool, tmp_path: Path):
     assert tool('top-p', '--values', 1, '--steps', 2)[0] == 0
     code, _, errors = tool('top-p', '--values', 1, '--steps', 2, '--seed', 3)
-    assert code == 2 and "['seed'] differ" in errors and errors.count('\n') == 1
+    assert code == 2 and 'other settings (seed 0, now 3; ' in errors and errors.count('\n') == 1
     (tmp_path / 'reference' / '000000.png').unlink()
-    assert "['reference'] differ" in tool('top-p', '--values', 1, '--steps', 2)[2]
+    assert 'other settings (reference {' in tool('top-p', '--values', 1, '--steps', 2)[2]
     (tmp_path / 'out' / 'settings.json').unlink()
     assert 'other files' in tool('top-p', '--values', 1, '--steps', 2)[2]
 

@@ -15,13 +15,12 @@ from mmengine.config import Config
 
 from ...apis import ADDPInferencer
 from ...apis.output_folder import save_image
-from ...atomic_write import write_whole
+from ...atomic_write import write_json
 from ...checkpoints.weight_files import sha256_of
 from ...evaluation.feature_extractor import MetricFeatures
 from ...evaluation.generation_scores import ReferenceFeatures
-from ...evaluation.quality_record import write_record
 from ...own_images.trainings import Stage, get_setting, run_stage
-from ...result_folder import claim_folder, try_lock
+from ...result_folder import ResultFolder
 from ...visualization.curves import read_run
 from ..sampler_sweep import Sweep
 from .report import GENERATION, ROWS, SAMPLES, write_ablation_report
@@ -30,7 +29,7 @@ from .rows import AblationRow
 ENCODER = 'model.backbone.init_cfg.checkpoint'      # where fine-tuning names its start
 ACCURACY = 'accuracy/top1'
 NUM_SAMPLES = 12                                    # images of a row in the picture
-RECORD, SECONDS = 'record.json', 'seconds.json'
+RECORD, SECONDS = 'record', 'seconds.json'
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,6 @@ class Generation:
                      tokenizer_sha256=tokenizer.sha256, reference=self.about)
         sweep = Sweep(out, inferencer, self.extract, self.reference, self.num_images, self.seed,
                       self.batch_size, about)
-        sweep.claim()
         record = sweep.run_point(dict(self.sampler))
         images = inferencer.generate(NUM_SAMPLES, self.seed, batch_size=self.batch_size,
                                      **self.sampler)
@@ -118,6 +116,7 @@ class Ablations:
         seeds: Seeds of the fine-tunings; the accuracy is their mean.
         num_processes: Processes of each training.
         say: Takes the lines that tell how far it is.
+        results: The rows that are done, as ``rows/<name>/record``.
     """
 
     out: Path
@@ -127,13 +126,14 @@ class Ablations:
     seeds: Sequence[int]
     num_processes: int
     say: Callable[[str], None]
-    _settings: dict[str, Any] = field(init=False)
+    results: ResultFolder = field(init=False)
 
     def __post_init__(self) -> None:
-        """Check what can be checked before the first training.
+        """Check what can be checked before the first training, and make the folders.
 
         Raises:
-            ValueError: If fine-tuning does not start from a checkpoint, or has no seed.
+            ValueError: If fine-tuning does not start from a checkpoint, or has no seed, or the
+                folders hold results of other configs or settings.
         """
         if self.finetune_cfg is not None and get_setting(self.finetune_cfg, ENCODER) is None:
             raise ValueError(f'{self.finetune} does not start from an encoder: expected {ENCODER}, '
@@ -141,9 +141,11 @@ class Ablations:
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise ValueError('Fine-tuning needs at least one seed, and each only once, got '
                              f'{list(self.seeds)}.')
-        self._settings = dict(
-            generation=self.generation.describe(), seeds=list(self.seeds),
-            gpus=self.num_processes, finetune=self.finetune_cfg and _settings_of(self.finetune_cfg))
+        self.results = ResultFolder(self.out, dict(
+            generation=self.generation.describe(), seeds=list(self.seeds), gpus=self.num_processes,
+            finetune=self.finetune_cfg and _settings_of(self.finetune_cfg)))
+        for row in self.rows:
+            ResultFolder(self._folder(row), _settings_of(row.stage(self._folder(row)).cfg))
 
     @cached_property
     def finetune_cfg(self) -> Config | None:
@@ -151,16 +153,6 @@ class Ablations:
         if self.finetune is None:
             return None
         return Config.fromfile(self.finetune, import_custom_modules=False)
-
-    def claim(self) -> None:
-        """Make the folders, or see that they hold results of the same configs and settings.
-
-        Raises:
-            ValueError: If they do not.
-        """
-        claim_folder(self.out, self._settings)
-        for row in self.rows:
-            claim_folder(self._folder(row), _settings_of(row.stage(self._folder(row)).cfg))
 
     def run(self) -> Path | None:
         """Run what is not done yet, and write the report after each row.
@@ -173,26 +165,26 @@ class Ablations:
         """
         for number, row in enumerate(self.rows, 1):
             label = f'row {number}/{len(self.rows)} {row.name}'
-            with try_lock(self._folder(row) / '.lock') as is_ours:
-                if not is_ours:
-                    self.say(f'[{label}] another process works on it')
-                elif self._is_done(row):
-                    self.say(f'[{label}] already finished')
-                else:
-                    self._run_row(row, label)
-                    write_ablation_report(self._records(), self.out)
-                    self.say(f'[{label}] {self._summary(row)}')
+            if self._is_done(row):
+                self.say(f'[{label}] already finished')
+            elif self._make(row, label) is None:
+                self.say(f'[{label}] another process works on it')
+            else:
+                write_ablation_report(self._records(), self.out)
+                self.say(f'[{label}] {self._summary(row)}')
         done = all(map(self._is_done, self.rows))
         return write_ablation_report(self._records(), self.out) if done else None
 
-    def _run_row(self, row: AblationRow, label: str) -> None:
-        folder = self._folder(row)
+    def _make(self, row: AblationRow, label: str) -> dict[str, Any] | None:
+        return self.results.make(f'{ROWS}/{row.name}/{RECORD}', lambda: self._run_row(row, label))
+
+    def _run_row(self, row: AblationRow, label: str) -> dict[str, Any]:
         scores = self._run_steps(row, label)
-        seconds = json.loads((folder / SECONDS).read_text(encoding='utf-8'))
-        write_record(dict(
+        seconds = json.loads((self._folder(row) / SECONDS).read_text(encoding='utf-8'))
+        return dict(
             name=row.name, table=row.table, is_default=row.is_default,
             changes=dict(row.changes), defaults=dict(row.defaults), config=str(row.config),
-            generation=scores, accuracy=self._accuracies(row), seconds=seconds), folder / RECORD)
+            generation=scores, accuracy=self._accuracies(row), seconds=seconds)
 
     def _run_steps(self, row: AblationRow, label: str) -> dict[str, Any]:
         """Run what is not done of a row; the record of its scores."""
@@ -238,7 +230,7 @@ class Ablations:
         finally:
             seconds = json.loads(path.read_text(encoding='utf-8')) if path.is_file() else {}
             seconds[step] = seconds.get(step, 0.) + time.monotonic() - started
-            write_whole(path, json.dumps(seconds).encode())
+            write_json(path, seconds)
 
     def _summary(self, row: AblationRow) -> str:
         """What a row took, and what the others may take."""
@@ -250,11 +242,10 @@ class Ablations:
 
     def _records(self) -> list[dict[str, Any]]:
         """What is known of each finished row in the folder, also of those of earlier commands."""
-        paths = sorted((self.out / ROWS).glob(f'*/{RECORD}'))
-        return [json.loads(path.read_text(encoding='utf-8')) for path in paths]
+        return self.results.records(f'{ROWS}/*/{RECORD}')
 
     def _is_done(self, row: AblationRow) -> bool:
-        return (self._folder(row) / RECORD).is_file()
+        return self.results.file(f'{ROWS}/{row.name}/{RECORD}').is_file()
 
     def _folder(self, row: AblationRow) -> Path:
         return self.out / ROWS / row.name

@@ -1,7 +1,6 @@
 """Tables and a picture of ablations."""
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
@@ -13,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from ...apis.output_folder import save_image
-from ...atomic_write import write_whole
+from ...atomic_write import write_json, write_whole
 from ...visualization.image_grid import image_grid
 from ..tables import markdown_table, score_names
 
@@ -39,8 +38,7 @@ def write_ablation_report(records: Sequence[Record], out: Path) -> Path:
     notes = [f'- {note}\n' for note in _notes(records)]
     pictures = f'![samples of each row]({NAME}.png)\n'
     save_image(_draw_samples(records, out), out / f'{NAME}.png')
-    content = dict(tables=tables, rows=list(records))
-    write_whole(out / f'{NAME}.json', (json.dumps(content, indent=2) + '\n').encode())
+    write_json(out / f'{NAME}.json', dict(tables=tables, rows=list(records)))
     write_whole(out / f'{NAME}.md', '\n'.join([*parts, ''.join(notes), pictures]).encode())
     return out / f'{NAME}.md'
 

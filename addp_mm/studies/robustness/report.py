@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from ...atomic_write import write_whole
+from ...atomic_write import write_json, write_whole
 from ...datasets.class_subset_folder import class_list
 from ...evaluation.class_subset_accuracy import (
     CORRUPTIONS,
@@ -15,7 +15,6 @@ from ...evaluation.class_subset_accuracy import (
     corruption_error,
     subset_hits,
 )
-from ...evaluation.quality_record import write_record
 from ...evaluation.stored_predictions import load_predictions
 from ..tables import markdown_table
 from .robustness import CLASSES_OF, CORRUPTED, corrupted_name, part_names, subset_of
@@ -134,11 +133,10 @@ def write_robustness_report(records: Records, out: Path, about: Mapping[str, Any
     if error is not None:
         text.append('ImageNet-C by corruption, in percent: accuracy at each severity, and the '
                     'error relative to AlexNet (CE)\n\n' + _corruption_table(records, error))
-    write_record(dict(
+    write_json(out / 'robustness.json', dict(
         row=row, mean_corruption_error=error and error.mean,
         corruption_errors=error and dict(error.by_corruption), paper_row=PAPER_ROW,
-        notes=notes, about=dict(about), parts={k: dict(v) for k, v in records.items()}),
-        out / 'robustness.json')
+        notes=notes, about=dict(about), parts={k: dict(v) for k, v in records.items()}))
     write_whole(out / 'robustness.md', '\n'.join(text).encode())
     return out / 'robustness.md'
 

@@ -1,7 +1,6 @@
 """Accuracy of a classifier on ImageNet-A, -R, -Sketch and -C (paper Sec. C.3, Tab. 9)."""
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +18,7 @@ from ...apis.progress import progress_bar
 from ...datasets.class_subset_folder import class_folders, class_list
 from ...datasets.transforms import CorruptImage
 from ...evaluation.class_subset_accuracy import CORRUPTIONS, SEVERITIES
-from ...evaluation.quality_record import write_record
-from ...result_folder import claim_folder, try_lock
+from ...result_folder import ResultFolder
 
 # The list of classes of each data set.
 CLASSES_OF = {
@@ -193,6 +191,10 @@ class RobustnessRun:
         num_workers: Processes that load images.
         amp: Whether to run in mixed precision.
         about: What else the results depend on.
+        results: What is measured, by ``parts/<name>``.
+
+    Raises:
+        ValueError: If the folder holds results of another model or other settings.
     """
 
     model: BaseModel
@@ -203,15 +205,12 @@ class RobustnessRun:
     num_workers: int = 4
     amp: bool = False
     about: dict[str, Any] = field(default_factory=dict)
+    results: ResultFolder = field(init=False)
 
-    def claim(self) -> None:
-        """Make the folder, or see that it holds results of the same model and settings.
-
-        Raises:
-            ValueError: If it does not.
-        """
-        claim_folder(self.out, dict(self.about, amp=self.amp, pipeline=self.pipeline,
-                                    class_names=self.class_names))
+    def __post_init__(self) -> None:
+        """Make the folder, or see that it holds results of the same model and settings."""
+        self.results = ResultFolder(self.out, dict(
+            self.about, amp=self.amp, pipeline=self.pipeline, class_names=self.class_names))
 
     def run_part(self, part: RobustnessPart) -> dict[str, Any] | None:
         """Measure a part, unless that is done.
@@ -222,17 +221,7 @@ class RobustnessRun:
         Raises:
             ValueError: If the folder holds the result of other images, or the model does not fit.
         """
-        path = self.out / 'parts' / f'{part.name}.json'
-        with try_lock(path.with_name(f'.{part.name}.lock')) as is_ours:
-            if not path.is_file() and is_ours:
-                write_record(dict(self._measure(part), **part.source), path)
-        if not path.is_file():
-            return None
-        record = json.loads(path.read_text(encoding='utf-8'))
-        if {name: record[name] for name in part.source} != part.source:
-            raise ValueError(f'{path} is the result of {record["folder"]}, not of the images asked '
-                             f'for in {part.folder}: choose another --out.')
-        return record
+        return self.results.make(f'parts/{part.name}', lambda: self._measure(part), part.source)
 
     def _measure(self, part: RobustnessPart) -> dict[str, Any]:
         with DefaultScope.overwrite_default_scope('mmpretrain'):
