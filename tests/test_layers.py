@@ -18,7 +18,7 @@ LAYERS = [
     'registry', 'version', 'atomic_write', 'result_folder', 'diffusion', 'datasets', 'checkpoints',
     'models.layers', 'models.vqgan', 'models.mage', 'models.addp', 'models.knn_classifier',
     'models', 'generation', 'visualization', 'dense', 'evaluation', 'engine', 'apis',
-    'own_images', 'studies',
+    'cli', 'own_images', 'studies',
     '',     # addp_mm itself, which imports everything
 ]
 RANK = {unit: rank for rank, unit in enumerate(LAYERS)}

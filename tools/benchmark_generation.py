@@ -7,19 +7,20 @@ from __future__ import annotations
 import argparse
 import sys
 
-from addp_mm.apis.generate import (
-    add_model_arguments,
-    add_sampler_arguments,
-    build_inferencer,
-    sampler_options,
-)
+from addp_mm.apis.generate import build_inferencer
 from addp_mm.apis.generation_speed import PARTS, measure_generation
 from addp_mm.apis.inferencer import check_positive
-from addp_mm.apis.launch import run_tool
+from addp_mm.cli.arguments import (
+    add_model_arguments,
+    add_sampler_arguments,
+    model_options,
+    sampler_options,
+)
+from addp_mm.cli.run import run
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+def parse_args(words: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line, or the words given."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_model_arguments(parser)
@@ -28,14 +29,14 @@ def parse_args() -> argparse.Namespace:
                         help='measure each of these numbers of steps (default: that of --steps)')
     parser.add_argument('--repeats', type=int, default=3,
                         help='timed batches for each (default: %(default)s)')
-    parser.set_defaults(local_rank=0)
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
-def main(args: argparse.Namespace) -> None:
+def main(words: list[str] | None = None) -> None:
     """Print a line for each number of steps."""
+    args = parse_args(words)
     check_positive(batch_size=args.batch_size, repeats=args.repeats)
-    inferencer, sampler = build_inferencer(args), sampler_options(args)
+    inferencer, sampler = build_inferencer(**model_options(args)), sampler_options(args)
     counts = args.num_steps or [inferencer.generator(**sampler).schedule.num_steps]
     for count in counts:        # refuse before the first is measured
         inferencer.generator(**{**sampler, 'num_steps': count})
@@ -49,4 +50,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == '__main__':
-    sys.exit(run_tool(main, parse_args()))
+    sys.exit(run(main))

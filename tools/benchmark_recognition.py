@@ -11,7 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from addp_mm.apis.resumable_tool import run_resumable
+from addp_mm.cli.run import run
 from addp_mm.own_images.trainings import find_shipped
 from addp_mm.studies.label_efficiency import METHODS, LabelEfficiency, summarise, write_table
 
@@ -29,8 +29,9 @@ def parse_args(words: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def measure(args: argparse.Namespace) -> None:
+def main(words: list[str] | None = None) -> None:
     """Measure what is not measured yet and write the table."""
+    args = parse_args(words)
     runs = LabelEfficiency(
         find_shipped('configs') / 'digits', args.out,
         lambda name, record: print(
@@ -45,11 +46,5 @@ def measure(args: argparse.Namespace) -> None:
         print(f'Another process works on {", ".join(missing)}: run the command again after it.')
 
 
-def main(words: list[str] | None = None) -> int:
-    """Run the tool with the words given; returns the exit code."""
-    args = parse_args(words)
-    return run_resumable(lambda: measure(args))
-
-
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(run(main, resumable=True))

@@ -22,6 +22,7 @@ from addp_mm.checkpoints.converters import (
     detect_kind,
 )
 from addp_mm.checkpoints.weight_files import check_target, load_weights, save_weights, sha256_of
+from addp_mm.cli.run import run
 
 USAGE = {
     'vqgan': "data_preprocessor=dict(tokenizer=dict(model=dict(type='VQGAN'), checkpoint='{dst}'))",
@@ -33,8 +34,8 @@ USAGE = {
 ARCHS = {768: "'base'", 1024: "'large'"}    # width of a released MAGE -> its arch
 
 
-def parse_args() -> argparse.Namespace:
-    """The command line."""
+def parse_args(words: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line, or the words given."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('src', type=Path, help='the file to convert')
@@ -55,7 +56,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--trust-checkpoint', action='store_true', help='let SRC run code while '
                         'it is read; only for a file from a source you trust')
     parser.add_argument('--overwrite', action='store_true', help='replace DST if it exists')
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
 def wanted_grid(args: argparse.Namespace) -> tuple[int, int] | None:
@@ -100,25 +101,20 @@ def dropped_lines(dropped: dict[str, str]) -> list[str]:
             for reason, group in names.items()]
 
 
-def main() -> int:
-    """Convert; returns the exit code."""
-    args = parse_args()
-    try:
-        check_target(args.dst, args.overwrite)
-        grid_size = wanted_grid(args)
-        weights = load_weights(args.src, trust=args.trust_checkpoint)
-        kind = args.kind or detect_kind(weights)
-        to = args.to or DEFAULT_TARGETS[kind]
-        conversion = convert(weights, to, kind, grid_size, args.keep_pre_norm)
-        meta = dict(source=args.src.name, source_sha256=sha256_of(args.src), kind=kind,
-                    converted_to=to)
-        save_weights(conversion.weights, args.dst, meta, args.overwrite)
-    except (ValueError, OSError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
+def main(words: list[str] | None = None) -> None:
+    """Convert, and say what was done."""
+    args = parse_args(words)
+    check_target(args.dst, args.overwrite)
+    grid_size = wanted_grid(args)
+    weights = load_weights(args.src, trust=args.trust_checkpoint)
+    kind = args.kind or detect_kind(weights)
+    to = args.to or DEFAULT_TARGETS[kind]
+    conversion = convert(weights, to, kind, grid_size, args.keep_pre_norm)
+    meta = dict(source=args.src.name, source_sha256=sha256_of(args.src), kind=kind,
+                converted_to=to)
+    save_weights(conversion.weights, args.dst, meta, args.overwrite)
     print(report(kind, to, conversion, args.dst))
-    return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(run(main))

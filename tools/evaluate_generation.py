@@ -13,10 +13,12 @@ from pathlib import Path
 
 from mmengine.device import get_device
 
-from addp_mm.apis.extractor_arguments import add_extractor_arguments, build_extractors
-from addp_mm.apis.progress import progress_bar
 from addp_mm.atomic_write import write_json
 from addp_mm.checkpoints.weight_files import check_target
+from addp_mm.cli.arguments import add_extractor_arguments, extractor_options
+from addp_mm.cli.progress import progress_bar
+from addp_mm.cli.run import run
+from addp_mm.evaluation.feature_extractor import build_extractors
 from addp_mm.evaluation.generation_scores import extract_features, reference_features, score
 from addp_mm.evaluation.image_set import open_image_set
 from addp_mm.evaluation.quality_record import describe_set, quality_record
@@ -24,8 +26,8 @@ from addp_mm.evaluation.reconstructions import Reconstructions, load_tokenizer
 from addp_mm.evaluation.reference_set import open_reference
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+def parse_args(words: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line, or the words given."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('images', nargs='?', help='folder of PNG files, or .npz of (N, H, W, 3)')
@@ -41,7 +43,7 @@ def parse_args() -> argparse.Namespace:
                         help='images at a time (default: %(default)s)')
     parser.add_argument('--device', help='where to run (default: a GPU if there is one)')
     add_extractor_arguments(parser)
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
 def measure(args: argparse.Namespace) -> dict:
@@ -60,7 +62,7 @@ def measure(args: argparse.Namespace) -> dict:
             args.reconstruct, args.tokenizer_weights, args.device or get_device()), reference)
     else:
         images = open_image_set(args.images)
-    extract = build_extractors(args)
+    extract = build_extractors(**extractor_options(args), device=args.device)
     compared = None
     if reference and set(args.metrics) != {'is'}:
         with progress_bar('reference') as bar:
@@ -72,22 +74,17 @@ def measure(args: argparse.Namespace) -> dict:
                           describe_set(reference) if compared else None)
 
 
-def main() -> int:
-    """Print the scores and write the record; returns the exit code."""
-    args = parse_args()
-    try:
-        record = measure(args)
-        if args.out is not None:
-            write_json(args.out, record)
-    except (ImportError, OSError, ValueError) as error:
-        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
-        return 2
+def main(words: list[str] | None = None) -> None:
+    """Print the scores and write the record."""
+    args = parse_args(words)
+    record = measure(args)
+    if args.out is not None:
+        write_json(args.out, record)
     for note in record['notes']:
         print(f'note: {note}', file=sys.stderr)
     for name, value in record['scores'].items():
         print(f'{name}: {value:.6g}')
-    return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(run(main))

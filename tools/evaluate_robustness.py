@@ -20,8 +20,8 @@ from mmengine.device import get_device
 
 import addp_mm  # noqa: F401  (registers)
 from addp_mm.apis.load_model import build_model
-from addp_mm.apis.resumable_tool import run_resumable
 from addp_mm.checkpoints.weight_files import sha256_of
+from addp_mm.cli.run import run
 from addp_mm.result_folder import ResultFolder
 from addp_mm.studies.robustness.report import (
     records_of_predictions,
@@ -40,8 +40,8 @@ from addp_mm.studies.robustness.robustness import (
 DATA_SETS = (*CLASSES_OF, CLEAN)
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+def parse_args(words: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line, or the words given."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', nargs='?', help="a classifier's config; its test pipeline is "
@@ -68,7 +68,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--amp', action='store_true', help='use mixed precision')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction,
                         help='change settings of the config: key=value')
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
 def read_class_names(path: Path | None) -> list[str] | None:
@@ -88,19 +88,19 @@ def prepare(args: argparse.Namespace, folders: dict[str, Path]) -> tuple[Robustn
     cfg.merge_from_dict(args.cfg_options or {})
     pipeline = test_pipeline(cfg)
     model = build_model(cfg, args.checkpoint).to(args.device or get_device())
-    run = RobustnessRun(
+    robustness = RobustnessRun(
         model, pipeline, args.out or Path('work_dirs/robustness') / Path(args.config).stem,
         class_names, args.batch_size, args.num_workers, args.amp,
         dict(checkpoint_sha256=sha256_of(args.checkpoint), model=cfg.model.to_dict()))
-    return run, parts
+    return robustness, parts
 
 
 def measure(args: argparse.Namespace, folders: dict[str, Path]) -> dict[str, dict] | None:
     """Measure all parts and report; None where other processes still work on some."""
-    run, parts = prepare(args, folders)
+    robustness, parts = prepare(args, folders)
     records = {}
     for part in parts:
-        record = run.run_part(part)
+        record = robustness.run_part(part)
         if record is None:
             print(f'another process works on {part.name}', flush=True)
             continue
@@ -108,8 +108,9 @@ def measure(args: argparse.Namespace, folders: dict[str, Path]) -> dict[str, dic
         print(f'{part.name}: {record["top1"]:.2f} % of {record["num_images"]} images', flush=True)
     if len(records) < len(parts):
         return None
-    write_robustness_report(records, run.out, dict(run.about, class_names=run.class_names))
-    return dict(records=records, out=run.out)
+    about = dict(robustness.about, class_names=robustness.class_names)
+    write_robustness_report(records, robustness.out, about)
+    return dict(records=records, out=robustness.out)
 
 
 def score_predictions(args: argparse.Namespace) -> dict:
@@ -126,8 +127,9 @@ def score_predictions(args: argparse.Namespace) -> dict:
     return dict(records=records, out=out)
 
 
-def evaluate(args: argparse.Namespace) -> None:
+def main(words: list[str] | None = None) -> None:
     """Measure, print the table and write the report."""
+    args = parse_args(words)
     named = {name: getattr(args, name.replace('-', '_')) for name in DATA_SETS}
     folders = {name: folder for name, folder in named.items() if folder is not None}
     if args.predictions is not None and folders:
@@ -140,11 +142,5 @@ def evaluate(args: argparse.Namespace) -> None:
     print(done['out'] / 'robustness.md')
 
 
-def main() -> int:
-    """Run the tool; returns the exit code."""
-    args = parse_args()
-    return run_resumable(lambda: evaluate(args))
-
-
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(run(main, resumable=True))

@@ -9,12 +9,21 @@ from __future__ import annotations
 import argparse
 import sys
 
-from addp_mm.apis.generate import add_model_arguments, add_sampler_arguments, generate
-from addp_mm.apis.launch import LAUNCHERS, run_tool
+from addp_mm.apis.generate import build_inferencer, connect_processes, generate
+from addp_mm.cli.arguments import (
+    add_launcher_arguments,
+    add_model_arguments,
+    add_sampler_arguments,
+    model_options,
+    sampler_options,
+    set_local_rank,
+)
+from addp_mm.cli.progress import progress_bar
+from addp_mm.cli.run import run
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+def parse_args(words: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line, or the words given."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_model_arguments(parser)
@@ -26,12 +35,20 @@ def parse_args() -> argparse.Namespace:
                         help='also draw the steps of each image, into the folder steps/')
     parser.add_argument('--overwrite', action='store_true',
                         help='remove the images of another run in --out')
-    parser.add_argument('--launcher', choices=LAUNCHERS, default='none',
-                        help='what started the processes; torchrun is seen without it')
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0,
-                        help='number of the process on its machine')
-    return parser.parse_args()
+    add_launcher_arguments(parser, 'what started the processes; torchrun is seen without it')
+    return parser.parse_args(words)
+
+
+def main(words: list[str] | None = None) -> None:
+    """Generate the images that are not there yet."""
+    args = parse_args(words)
+    set_local_rank(args)
+    connect_processes(args.launcher)
+    inferencer = build_inferencer(**model_options(args))
+    with progress_bar('Generating') as bar:
+        generate(inferencer, args.out, args.num_images, args.seed, args.batch_size,
+                 args.save_steps, args.overwrite, bar, **sampler_options(args))
 
 
 if __name__ == '__main__':
-    sys.exit(run_tool(generate, parse_args()))
+    sys.exit(run(main))

@@ -13,13 +13,18 @@ import argparse
 import sys
 from pathlib import Path
 
-from addp_mm.apis.edit import edit
-from addp_mm.apis.generate import add_model_arguments, add_sampler_arguments
-from addp_mm.apis.launch import run_tool
+from addp_mm.apis.generate import build_inferencer, edit
+from addp_mm.cli.arguments import (
+    add_model_arguments,
+    add_sampler_arguments,
+    model_options,
+    sampler_options,
+)
+from addp_mm.cli.run import run
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+def parse_args(words: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line, or the words given."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_model_arguments(parser)
@@ -41,9 +46,16 @@ def parse_args() -> argparse.Namespace:
                         help='folder for <image>_0.png ... and an overview, <image>_edits.png')
     parser.add_argument('--overwrite', action='store_true', help='replace existing files')
     add_sampler_arguments(parser)
-    parser.set_defaults(local_rank=0)
-    return parser.parse_args()
+    return parser.parse_args(words)
+
+
+def main(words: list[str] | None = None) -> None:
+    """Write the results."""
+    args = parse_args(words)
+    edit(build_inferencer(**model_options(args)), args.image, args.out, args.mask, args.outpaint,
+         args.uncrop, args.prior, args.num_samples, args.seed, args.batch_size, args.overwrite,
+         **sampler_options(args), rescale=args.rescale)
 
 
 if __name__ == '__main__':
-    sys.exit(run_tool(edit, parse_args()))
+    sys.exit(run(main))

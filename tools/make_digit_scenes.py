@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from addp_mm.apis.launch import run_tool
+from addp_mm.cli.run import run
 from addp_mm.datasets import write_digit_scenes
 
 
@@ -24,15 +24,14 @@ def parse_args(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--num-validation', type=int, default=150,
                         help='number of validation scenes')
     parser.add_argument('--seed', type=int, default=0, help='of the random draws')
-    args = parser.parse_args(words)
-    args.local_rank = 0
-    return args
+    return parser.parse_args(words)
 
 
-def main(args: argparse.Namespace) -> None:
+def main(words: list[str] | None = None) -> None:
     """Write the scenes."""
+    args = parse_args(words)
     write_digit_scenes(args.out, args.image_size, args.num_training, args.num_validation, args.seed)
 
 
 if __name__ == '__main__':
-    sys.exit(run_tool(main, parse_args()))
+    sys.exit(run(main))

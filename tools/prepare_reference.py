@@ -9,13 +9,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from addp_mm.apis.progress import progress_bar
-from addp_mm.apis.resumable_tool import run_resumable
+from addp_mm.cli.progress import progress_bar
+from addp_mm.cli.run import run
 from addp_mm.evaluation.reference_set import prepare_reference
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+def parse_args(words: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line, or the words given."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('source', type=Path, help="folder of images, for example ImageNet's "
@@ -24,21 +24,16 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--size', type=int, default=256,
                         help='side of the images in pixels (default: %(default)s)')
     parser.add_argument('--threads', type=int, help='images at a time (default: CPU cores)')
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
-def prepare(args: argparse.Namespace) -> None:
+def main(words: list[str] | None = None) -> None:
     """Write the set and print where it is."""
+    args = parse_args(words)
     with progress_bar('reference set') as bar:
         count = prepare_reference(args.source, args.out, args.size, args.threads, bar)
     print(f'{count} images of {args.size} x {args.size} pixels in {args.out}')
 
 
-def main() -> int:
-    """Run the tool; returns the exit code."""
-    args = parse_args()
-    return run_resumable(lambda: prepare(args))
-
-
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(run(main, resumable=True))

@@ -17,10 +17,15 @@ from pathlib import Path
 from mmengine.device import get_device
 from mmengine.logging import MMLogger
 
-from addp_mm.apis.extractor_arguments import add_extractor_arguments, build_extractors
-from addp_mm.apis.generate import add_sampler_arguments, sampler_options
-from addp_mm.apis.progress import progress_bar
-from addp_mm.apis.resumable_tool import run_resumable
+from addp_mm.cli.arguments import (
+    add_extractor_arguments,
+    add_sampler_arguments,
+    extractor_options,
+    sampler_options,
+)
+from addp_mm.cli.progress import progress_bar
+from addp_mm.cli.run import run
+from addp_mm.evaluation.feature_extractor import build_extractors
 from addp_mm.evaluation.generation_scores import reference_features
 from addp_mm.evaluation.quality_record import describe_set
 from addp_mm.evaluation.reference_set import open_reference
@@ -28,8 +33,8 @@ from addp_mm.studies.ablations.ablations import Ablations, Generation
 from addp_mm.studies.ablations.rows import find_rows
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+def parse_args(words: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line, or the words given."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('rows', nargs='+', type=Path, help='configs, or folders of configs')
@@ -51,7 +56,7 @@ def parse_args() -> argparse.Namespace:
                                          'one)')
     add_sampler_arguments(parser)
     add_extractor_arguments(parser)
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
 def prepare(args: argparse.Namespace) -> Ablations:
@@ -63,13 +68,13 @@ def prepare(args: argparse.Namespace) -> Ablations:
     if args.reference is None and compares:
         raise ValueError('fid and prc compare with real images: name them with --reference.')
     rows = find_rows(args.rows, args.on)
-    args.device = args.device or get_device()
-    extract, images = build_extractors(args), None
+    device = args.device or get_device()
+    extract, images = build_extractors(**extractor_options(args), device=device), None
     if compares:
         images = open_reference(args.reference)
     about = images and dict(describe_set(images), fingerprint=images.fingerprint())
     generation = Generation(extract, None, about, args.num_images, sampler_options(args),
-                            args.seed, args.batch_size, args.device)
+                            args.seed, args.batch_size, device)
     ablations = Ablations(args.out, rows, generation, args.finetune, args.finetune_seeds,
                           args.gpus, say)
     if compares:
@@ -84,18 +89,13 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def run(args: argparse.Namespace) -> None:
+def main(words: list[str] | None = None) -> None:
     """Run all rows and say where the report is."""
+    args = parse_args(words)
+    MMLogger.get_instance('addp_mm').setLevel('WARNING')  # each training has its own log
     report = prepare(args).run()
     print(report or 'Run the same command once the other processes are done.')
 
 
-def main() -> int:
-    """Run the tool; returns the exit code."""
-    args = parse_args()
-    MMLogger.get_instance('addp_mm').setLevel('WARNING')  # each training has its own log
-    return run_resumable(lambda: run(args))
-
-
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(run(main, resumable=True))

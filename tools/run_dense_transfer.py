@@ -12,8 +12,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from addp_mm.apis.launch import run_tool
 from addp_mm.atomic_write import write_whole
+from addp_mm.cli.run import run
 from addp_mm.studies.dense_transfer import STARTS, format_table, scores_of
 
 
@@ -28,13 +28,12 @@ def parse_args(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--out', type=Path, required=True, help='folder of runs and table')
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2], help='one run for each')
     parser.add_argument('--cfg-options', nargs='+', default=[], help='see tools/train.py')
-    args = parser.parse_args(words)
-    args.local_rank = 0
-    return args
+    return parser.parse_args(words)
 
 
-def main(args: argparse.Namespace) -> None:
+def main(words: list[str] | None = None) -> None:
     """Run what is missing, then write the table."""
+    args = parse_args(words)
     rows = []
     for config in args.configs:
         for start in STARTS:
@@ -55,4 +54,4 @@ def say(line: str) -> None:
 
 
 if __name__ == '__main__':
-    sys.exit(run_tool(main, parse_args()))
+    sys.exit(run(main, resumable=True))

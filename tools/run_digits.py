@@ -10,9 +10,10 @@ from pathlib import Path
 from mmengine.config import Config, DictAction
 from mmengine.logging import MMLogger
 
+from addp_mm.cli.run import run
 from addp_mm.datasets.digits import write_digits
 from addp_mm.own_images.pictures import write_generated, write_pictures
-from addp_mm.own_images.trainings import StageError, chain_stages, find_shipped, run_stages
+from addp_mm.own_images.trainings import chain_stages, find_shipped, run_stages
 
 END = """
 {num_images} handwritten digits in ImageNet's layout are in {data}, everything else in {out}:
@@ -24,8 +25,8 @@ What to try next:
   your own images:    python tools/train_from_folder.py FOLDER --out work_dirs/mine"""
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+def parse_args(words: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line, or the words given."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/digits'),
                         help='where everything goes (default: %(default)s)')
@@ -36,12 +37,12 @@ def parse_args() -> argparse.Namespace:
                         help='folder of the digits (default: data/ in --work-dir)')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={},
                         help='change settings of all three configs: key=value')
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
-def main(args: argparse.Namespace) -> None:
+def main(words: list[str] | None = None) -> None:
     """Write the data, train what is not trained yet, draw, and say where everything is."""
-    started = time.monotonic()
+    args, started = parse_args(words), time.monotonic()
     MMLogger.get_instance('addp_mm').setLevel('WARNING')  # each training has its own log
     out = args.work_dir
     data = write_digits(args.data or out / 'data')
@@ -65,9 +66,4 @@ def say(line: str) -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main(parse_args())
-    except (StageError, ValueError, OSError, ModuleNotFoundError) as error:
-        sys.exit(str(error))
-    except KeyboardInterrupt:
-        sys.exit('Interrupted. Run the same command again to go on.')
+    sys.exit(run(main, resumable=True))

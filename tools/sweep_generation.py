@@ -11,16 +11,19 @@ import argparse
 import sys
 from pathlib import Path
 
-from addp_mm.apis.extractor_arguments import add_extractor_arguments, build_extractors
-from addp_mm.apis.generate import (
+from addp_mm.apis.generate import build_inferencer
+from addp_mm.checkpoints.weight_files import sha256_of
+from addp_mm.cli.arguments import (
+    add_extractor_arguments,
     add_model_arguments,
     add_sampler_arguments,
-    build_inferencer,
+    extractor_options,
+    model_options,
     sampler_options,
 )
-from addp_mm.apis.progress import progress_bar
-from addp_mm.apis.resumable_tool import run_resumable
-from addp_mm.checkpoints.weight_files import sha256_of
+from addp_mm.cli.progress import progress_bar
+from addp_mm.cli.run import run
+from addp_mm.evaluation.feature_extractor import build_extractors
 from addp_mm.evaluation.generation_scores import reference_features
 from addp_mm.evaluation.quality_record import describe_set
 from addp_mm.evaluation.reference_set import open_reference
@@ -34,8 +37,8 @@ from addp_mm.studies.sampler_sweep import (
 from addp_mm.studies.tables import format_cell
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+def parse_args(words: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line, or the words given."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('sweep', choices=SWEEPS, help='what to change')
@@ -50,7 +53,7 @@ def parse_args() -> argparse.Namespace:
                              'and, for steps, up to one for each token)')
     add_sampler_arguments(parser)
     add_extractor_arguments(parser)
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
 def prepare(args: argparse.Namespace) -> tuple[Sweep, list[dict]]:
@@ -59,7 +62,7 @@ def prepare(args: argparse.Namespace) -> tuple[Sweep, list[dict]]:
         raise ValueError(f'--num-images must be at least 1, got {args.num_images}.')
     if args.reference is None and set(args.metrics) != {'is'}:
         raise ValueError('fid and prc compare with real images: name them with --reference.')
-    inferencer = build_inferencer(args)
+    inferencer = build_inferencer(**model_options(args))
     base = sampler_options(args)
     if not args.static_temperature:
         base.pop('dynamic', None)
@@ -68,13 +71,13 @@ def prepare(args: argparse.Namespace) -> tuple[Sweep, list[dict]]:
         inferencer.generator(**sampler)
     about = dict(checkpoint_sha256=sha256_of(args.checkpoint), dtype=args.dtype,
                  tokenizer_sha256=inferencer.model.data_preprocessor.tokenizer.sha256)
-    args.device = inferencer.device
     compares = set(args.metrics) != {'is'}
     if compares:
         images = open_reference(args.reference)
         about['reference'] = dict(describe_set(images), fingerprint=images.fingerprint())
-    sweep = Sweep(args.out, inferencer, build_extractors(args), None, args.num_images, args.seed,
-                  args.batch_size, about)
+    extract = build_extractors(**extractor_options(args), device=inferencer.device)
+    sweep = Sweep(args.out, inferencer, extract, None, args.num_images, args.seed, args.batch_size,
+                  about)
     if compares:
         with progress_bar('reference') as bar:
             sweep.reference = reference_features(
@@ -82,8 +85,9 @@ def prepare(args: argparse.Namespace) -> tuple[Sweep, list[dict]]:
     return sweep, samplers
 
 
-def measure(args: argparse.Namespace) -> None:
+def main(words: list[str] | None = None) -> None:
     """Measure all points and report them."""
+    args = parse_args(words)
     sweep, samplers = prepare(args)
     records = []
     for sampler in samplers:
@@ -101,11 +105,5 @@ def measure(args: argparse.Namespace) -> None:
         print(report)
 
 
-def main() -> int:
-    """Run the tool; returns the exit code."""
-    args = parse_args()
-    return run_resumable(lambda: measure(args))
-
-
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(run(main, resumable=True))

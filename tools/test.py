@@ -4,7 +4,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from addp_mm.apis.launch import add_common_arguments, run_tool, test
+from addp_mm.apis.train import test
+from addp_mm.cli.arguments import add_runner_arguments, runner_options
+from addp_mm.cli.run import run
 
 
 def parse_args(words: list[str] | None = None) -> argparse.Namespace:
@@ -22,9 +24,17 @@ def parse_args(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--tta', action='store_true',
                         help='average over augmented images: those of tta_model and tta_pipeline '
                              'in the config, or flips')
-    add_common_arguments(parser)
+    add_runner_arguments(parser)
     return parser.parse_args(words)
 
 
+def main(words: list[str] | None = None) -> None:
+    """Test with a command line, or with the words given."""
+    args = parse_args(words)
+    test(args.config, args.checkpoint, args.out, args.out_item, show=args.show,
+         show_dir=args.show_dir, interval=args.interval, wait_time=args.wait_time, tta=args.tta,
+         **runner_options(args))
+
+
 if __name__ == '__main__':
-    sys.exit(run_tool(test, parse_args()))
+    sys.exit(run(main))

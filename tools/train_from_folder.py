@@ -8,16 +8,17 @@ from pathlib import Path
 
 from mmengine.logging import MMLogger
 
+from addp_mm.cli.run import run
 from addp_mm.own_images.configs import choose_preset, write_missing_config
 from addp_mm.own_images.images import prepare_images
 from addp_mm.own_images.pictures import write_pictures
 from addp_mm.own_images.presets import PRESETS
 from addp_mm.own_images.report import write_report
-from addp_mm.own_images.trainings import TITLES, Stage, StageError, run_stage
+from addp_mm.own_images.trainings import TITLES, Stage, run_stage
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+def parse_args(words: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line, or the words given."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('data', type=Path,
                         help='folder of images, archive (.zip, .tar...), or list of files')
@@ -31,12 +32,12 @@ def parse_args() -> argparse.Namespace:
                         help="about how long all stages take together (default: the preset's)")
     parser.add_argument('--no-flip', action='store_true',
                         help='do not mirror images: for text, digits, maps...')
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
-def main(args: argparse.Namespace) -> None:
+def main(words: list[str] | None = None) -> None:
     """Check the images, train what is not trained yet, and write the report."""
-    started = time.monotonic()
+    args, started = parse_args(words), time.monotonic()
     MMLogger.get_instance('addp_mm').setLevel('WARNING')  # each training has its own log
     name, batches, sizes = choose_preset(args.preset, args.size)
     preset = PRESETS[name]
@@ -66,9 +67,4 @@ def say(line: str) -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main(parse_args())
-    except (StageError, ValueError, OSError) as error:
-        sys.exit(str(error))
-    except KeyboardInterrupt:
-        sys.exit('Interrupted. Run the same command again to go on.')
+    sys.exit(run(main, resumable=True))

@@ -1,118 +1,62 @@
-"""Many generated images as files: in several processes, and going on where a run stopped."""
+"""Many generated images, edited ones and pictures of them, as files; also in several processes."""
 from __future__ import annotations
 
 import datetime
-import math
 import os
-from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import mmengine.dist as dist
+import numpy as np
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import MMLogger
-from mmpretrain.utils import track_on_main_process
 
 from ..checkpoints.weight_files import sha256_of
-from ..generation import to_pixels
-from ..visualization import spread_steps
+from ..generation import extend, to_pixels, uncrop_margins
+from ..visualization import edits, spread_steps
 from .freed_memory import keep_freed_memory
-from .generation_pictures import draw_generation, draw_steps
+from .image_input import read_image, read_mask
 from .inferencer import ADDPInferencer, check_positive
-from .launch import rank_environment
-from .load_model import DTYPES
+from .machine import rank_environment
 from .output_folder import OutputFolder, save_image
+from .pictures import draw_generation, draw_steps
 
-# The flags of the sampler's options, and their names.
-SAMPLER_FLAGS = dict(steps='num_steps', schedule='schedule', temperature='temperature',
-                     top_p='top_p', rounding='rounding', final='final')
 _PATIENCE = datetime.timedelta(days=7)      # the fastest process waits for the slowest
 
 
-def add_model_arguments(parser: ArgumentParser) -> None:
-    """Add what every tool needs that runs a trained model."""
-    parser.add_argument('config', help='config of a training of type ADDP or MAGETraining')
-    parser.add_argument('checkpoint', help='its checkpoint, or a converted file')
-    parser.add_argument('--device', help='where to run, for example cpu or cuda:1 (default: a GPU '
-                                         'if there is one)')
-    parser.add_argument('--dtype', choices=DTYPES, default='float32',
-                        help='precision; float64 for pixels that do not depend on the machine '
-                             '(default: %(default)s)')
-    parser.add_argument('--cuda-graphs', action='store_true',
-                        help='on a GPU, start the kernels of a network as one: faster for small '
-                             'batches')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
-                        help='change settings of the config: key=value')
+def build_inferencer(config: str | Path, weights: str | Path, device: str | None = None,
+                     dtype: str = 'float32', cuda_graphs: bool = False,
+                     cfg_options: Mapping[str, Any] | None = None) -> ADDPInferencer:
+    """The inferencer of a config file, on the GPU of this process if there is one.
 
-
-def add_sampler_arguments(parser: ArgumentParser) -> None:
-    """Add the options of the sampler."""
-    parser.add_argument('--seed', type=int, default=0, help='(default: %(default)s)')
-    parser.add_argument('--batch-size', type=int, default=16,
-                        help='images at a time; they do not depend on it (default: %(default)s)')
-    parser.add_argument('--steps', type=int, help='number of steps (default: 20, at most one for '
-                                                  'each token)')
-    parser.add_argument('--schedule', choices=['cosine', 'linear'], help='(default: cosine)')
-    parser.add_argument('--temperature', type=float, help='of the confidence (default: 6.0)')
-    parser.add_argument('--static-temperature', action='store_true',
-                        help='do not lower the temperature over the steps')
-    parser.add_argument('--top-p', type=float, help='draw from the likeliest codes with this '
-                                                    'probability together (default: 1.0, all)')
-    parser.add_argument('--rounding', choices=['ceil', 'floor'],
-                        help='of the number of masked tokens; floor as MAGE (default: ceil)')
-    parser.add_argument('--final', choices=['soft', 'hard'],
-                        help='whether a token of the last image stays a mixture (default: soft, '
-                             'as the reference release)')
-
-
-def sampler_options(args: Namespace) -> dict[str, Any]:
-    """The options of the sampler that the command line names."""
-    options = {name: getattr(args, flag) for flag, name in SAMPLER_FLAGS.items()}
-    given = {name: value for name, value in options.items() if value is not None}
-    return {**given, 'dynamic': not args.static_temperature}
-
-
-def build_inferencer(args: Namespace) -> ADDPInferencer:
-    """The inferencer of a command line, on the GPU of this process if there is one."""
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
-    device = args.device or get_device()
+    Args:
+        config: See :class:`ADDPInferencer`, also for the rest.
+        weights: Its checkpoint.
+        device: Where to run.
+        dtype: Precision.
+        cuda_graphs: Replay the networks as CUDA graphs.
+        cfg_options: Changes of the config by dotted key.
+    """
+    cfg = Config.fromfile(config)
+    cfg.merge_from_dict(dict(cfg_options or {}))
+    device = device or get_device()
     if device == 'cuda':
         device = f'cuda:{int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count()}'
     if device == 'cpu':
         keep_freed_memory()
-    return ADDPInferencer(cfg, args.checkpoint, device, args.dtype, args.cuda_graphs)
-
-
-def generate(args: Namespace) -> OutputFolder:
-    """Generate images with the flags of ``tools/generate.py``.
-
-    Raises:
-        FileNotFoundError: If config, checkpoint or tokenizer do not exist.
-        ValueError: If an option is out of range, the checkpoint does not fit the config, or the
-            folder holds images of another run.
-    """
-    check_positive(num_images=args.num_images, batch_size=args.batch_size)
-    connect_processes(args.launcher)
-    inferencer, sampler = build_inferencer(args), sampler_options(args)
-    generator = inferencer.generator(**sampler)
-    settings = dict(
-        checkpoint_sha256=sha256_of(args.checkpoint),
-        tokenizer_sha256=inferencer.model.data_preprocessor.tokenizer.sha256,
-        image_size=list(inferencer.image_size), seed=args.seed, dtype=args.dtype,
-        **generator.sampler.options(generator.num_tokens))
-    out = OutputFolder(args.out, settings, args.overwrite)
-    write_images(inferencer, out, args.num_images, args.seed, args.batch_size, args.save_steps,
-                 sampler)
-    return out
+    return ADDPInferencer(cfg, weights, device, dtype, cuda_graphs)
 
 
 def connect_processes(launcher: str = 'none') -> None:
-    """Connect the processes of a launcher; those of torchrun are also seen without a flag.
+    """Connect the processes of a launcher; those of torchrun are also seen without a name.
 
     Only messages are exchanged, no tensors, so that gloo does on GPUs too.
+
+    Args:
+        launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
     """
     if launcher == 'none' and int(os.environ.get('WORLD_SIZE', 1)) > 1:
         launcher = 'pytorch'
@@ -121,53 +65,152 @@ def connect_processes(launcher: str = 'none') -> None:
         torch.distributed.init_process_group('gloo', timeout=_PATIENCE)
 
 
-def write_images(inferencer: ADDPInferencer, out: OutputFolder, num_images: int, seed: int,
-                 batch_size: int, save_steps: bool, sampler: dict[str, Any]) -> None:
-    """Generate the images that the folder lacks, each process its share of them.
+def generate(inferencer: ADDPInferencer, out: str | Path, num_images: int, seed: int = 0,
+             batch_size: int = 16, save_steps: bool = False, overwrite: bool = False,
+             on_images: Callable[[int, int], None] | None = None, **sampler: Any) -> Path:
+    """Generate numbered images as files, each process its share; what is there is kept.
 
     Args:
-        inferencer: The model.
-        out: Where the images go.
+        inferencer: The model, with the weights of a file.
+        out: Folder of the images, or a file that ends in .npz.
         num_images: Wanted number of images, from index 0.
         seed: See :meth:`ADDPInferencer.generate`.
         batch_size: Images at a time.
         save_steps: Draw the steps of each image too.
-        sampler: Options of the sampler.
+        overwrite: Remove the images of another run.
+        on_images: Told how many images of this process are done and how many there are.
+        **sampler: Options of the sampler.
+
+    Returns:
+        The folder or the archive.
+
+    Raises:
+        ValueError: If an option is out of range, or the folder holds images of another run.
     """
-    files = [out.image_path, *([out.steps_path] if save_steps else [])]
+    check_positive(num_images=num_images, batch_size=batch_size)
+    generator = inferencer.generator(**sampler)
+    settings = dict(
+        checkpoint_sha256=sha256_of(inferencer.weights),
+        tokenizer_sha256=inferencer.model.data_preprocessor.tokenizer.sha256,
+        image_size=list(inferencer.image_size), seed=seed, dtype=inferencer.dtype,
+        **generator.sampler.options(generator.num_tokens))
+    folder = OutputFolder(out, settings, overwrite)
+    files = [folder.image_path, *([folder.steps_path] if save_steps else [])]
     for file in files:
         file(0).parent.mkdir(parents=True, exist_ok=True)
     missing = [i for i in range(num_images) if not all(file(i).exists() for file in files)]
     dist.barrier()      # No process may begin before all have seen the same files.
     share = missing[dist.get_rank()::dist.get_world_size()]
-    num_steps = inferencer.generator(**sampler).schedule.num_steps
+    _write_images(inferencer, folder, share, seed, batch_size, save_steps, on_images, sampler)
+    place = folder.finish(num_images)
+    MMLogger.get_current_instance().info(f'{num_images} images are in {place}')
+    return place
+
+
+def _write_images(inferencer: ADDPInferencer, folder: OutputFolder, share: Sequence[int], seed: int,
+                  batch_size: int, save_steps: bool,
+                  on_images: Callable[[int, int], None] | None, sampler: dict[str, Any]) -> None:
+    num_steps, done = inferencer.generator(**sampler).schedule.num_steps, 0
     batches = inferencer.generate_batches(
         share, seed, batch_size, record=save_steps and spread_steps(num_steps), **sampler)
-    total = math.ceil(len(share) / batch_size)
-    for indices, result in track_on_main_process(batches, 'Generating', total=total):
+    for indices, result in batches:
         pixels = to_pixels(result.images).numpy()
         for i, index in enumerate(indices):
             if save_steps:
-                save_image(draw_steps(result, i, num_steps), out.steps_path(index))
-            save_image(pixels[i], out.image_path(index))
-    place = out.finish(num_images)
-    MMLogger.get_current_instance().info(f'{num_images} images are in {place}')
+                save_image(draw_steps(result, i, num_steps), folder.steps_path(index))
+            save_image(pixels[i], folder.image_path(index))
+        done += len(indices)
+        if on_images is not None:
+            on_images(done, len(share))
 
 
-def draw(args: Namespace) -> list[Path]:
-    """Draw generated images with the flags of ``tools/visualization/view_generation.py``.
+def edit(inferencer: ADDPInferencer, image: str | Path, out: Path, mask: str | Path | None = None,
+         outpaint: Sequence[int] | None = None, uncrop: float | None = None,
+         prior: str | Path | None = None, num_samples: int = 4, seed: int = 0,
+         batch_size: int = 16, overwrite: bool = False, **sampler: Any) -> list[Path]:
+    """Edit an image and write the results and an overview as files.
+
+    Args:
+        inferencer: The model.
+        image: File of the image.
+        out: Folder for ``<image>_0.png`` ... and ``<image>_edits.png``.
+        mask: File of a picture, white where the image is to be replaced; or ...
+        outpaint: ... pixels to add: left, top, right, bottom; or ...
+        uncrop: ... how many times as long the sides become.
+        prior: See :meth:`ADDPInferencer.inpaint`, also for the rest.
+        num_samples: Number of results.
+        seed: Any integer.
+        batch_size: Results at a time.
+        overwrite: Replace existing files.
+        **sampler: Options of the sampler.
+
+    Returns:
+        The written files: the results, then the overview.
+
+    Raises:
+        FileNotFoundError: If a file does not exist.
+        ValueError: If the mask does not fit the image, a file exists already, or an option is out
+            of range.
+    """
+    check_positive(num_samples=num_samples, batch_size=batch_size)
+    canvas, region = _edited_region(image, mask, outpaint, uncrop)
+    hint = None if prior is None else read_image(prior)
+    names = [*map(str, range(num_samples)), 'edits']
+    paths = [out / f'{Path(image).stem}_{name}.png' for name in names]
+    existing = [path for path in paths if path.exists()]
+    if existing and not overwrite:
+        raise ValueError(f'{existing[0]} exists already. Choose another --out, or allow it to be '
+                         'replaced with --overwrite.')
+    results = inferencer.edit(canvas, region, num_samples, seed, hint, batch_size, **sampler)
+    pictures = [*results, _overview(canvas, region, results)]
+    _save(pictures, paths)
+    MMLogger.get_current_instance().info(f'The results are in {out}; all on one picture: '
+                                         f'{paths[-1]}')
+    return paths
+
+
+def draw(inferencer: ADDPInferencer, out: Path, num_images: int = 16, seed: int = 0,
+         batch_size: int = 16, **sampler: Any) -> list[Path]:
+    """Draw generated images, see :func:`draw_generation`, and write the pictures as files.
+
+    Args:
+        inferencer: The model.
+        out: Folder of the pictures.
+        num_images: How many images.
+        seed: Any integer.
+        batch_size: Images at a time.
+        **sampler: Options of the sampler.
 
     Returns:
         The written pictures.
 
     Raises:
-        FileNotFoundError: If config, checkpoint or tokenizer do not exist.
-        ValueError: If an option is out of range, or the checkpoint does not fit the config.
+        ValueError: If an option is out of range.
     """
-    pictures = draw_generation(build_inferencer(args), args.num_images, args.seed,
-                               args.batch_size, **sampler_options(args))
-    args.out.mkdir(parents=True, exist_ok=True)
-    for name, picture in pictures.items():
-        save_image(picture, args.out / f'{name}.png')
-    MMLogger.get_current_instance().info(f'The pictures {", ".join(pictures)} are in {args.out}')
-    return [args.out / f'{name}.png' for name in pictures]
+    pictures = draw_generation(inferencer, num_images, seed, batch_size, **sampler)
+    paths = [out / f'{name}.png' for name in pictures]
+    _save(list(pictures.values()), paths)
+    MMLogger.get_current_instance().info(f'The pictures {", ".join(pictures)} are in {out}')
+    return paths
+
+
+def _save(pictures: Sequence[np.ndarray], paths: Sequence[Path]) -> None:
+    paths[0].parent.mkdir(parents=True, exist_ok=True)
+    for picture, path in zip(pictures, paths, strict=True):
+        save_image(picture, path)
+
+
+def _edited_region(file: str | Path, mask: str | Path | None, outpaint: Sequence[int] | None,
+                   uncrop: float | None) -> tuple[torch.Tensor, torch.Tensor]:
+    """The image (3, H, W), larger where it is to be continued, and the mask (H, W)."""
+    image = read_image(file)
+    size = tuple(image.shape[1:])
+    if mask is not None:
+        return image, read_mask(mask, size)
+    if uncrop is not None:
+        return extend(image, **uncrop_margins(size, uncrop))
+    return extend(image, *outpaint)
+
+
+def _overview(image: torch.Tensor, mask: torch.Tensor, results: np.ndarray) -> np.ndarray:
+    return edits(image, mask, torch.from_numpy(results).permute(0, 3, 1, 2).float() / 255)

@@ -32,7 +32,7 @@ class ADDPInferencer:
 
     Arrays that come in and out are uint8 RGB, (H, W, 3). Options of the sampler are given by name
     to the calls: ``num_steps``, ``schedule``, ``temperature``, ``dynamic``, ``top_p``,
-    ``rounding`` and ``final``, see :class:`DenoisingSampler`.
+    ``rounding``, ``final`` and ``rescale``, see :class:`DenoisingSampler`.
 
     Args:
         model: Config file or config of a training of type ``ADDP``, or of type ``MAGETraining``,
@@ -60,6 +60,7 @@ class ADDPInferencer:
                  device: str | torch.device | None = None, dtype: str = 'float32',
                  cuda_graphs: bool = False) -> None:
         self.device = check_device(get_device() if device is None else device)
+        self.weights, self.dtype = weights, dtype
         self.model = build_model(model, weights)
         self._autocast = set_dtype(self.model, dtype, self.device)
         self.model.to(self.device).eval()
@@ -119,7 +120,7 @@ class ADDPInferencer:
             yield batch, result
 
     def inpaint(self, image: ImageInput, mask: ImageInput, num_samples: int = 1, seed: int = 0,
-                prior: ImageInput | None = None, rescale: bool = False, batch_size: int = 16,
+                prior: ImageInput | None = None, batch_size: int = 16,
                 **sampler: Any) -> np.ndarray:
         """Replace a part of an image (paper App. E).
 
@@ -135,10 +136,8 @@ class ADDPInferencer:
             seed: Any integer.
             prior: A picture of the image's size whose masked part the first step sees, as a
                 hint; by default it sees the mean colour of the visible pixels.
-            rescale: False: start at the step that fits the masked share (paper). True: all
-                steps, the schedule scaled by the masked share (reference release).
             batch_size: Results at a time.
-            **sampler: Options of the sampler.
+            **sampler: Options of the sampler. ``rescale`` says at which step it starts.
 
         Returns:
             (N, H, W, 3) uint8.
@@ -151,11 +150,11 @@ class ADDPInferencer:
         image = read_image(image)
         prior = None if prior is None else read_image(prior)
         mask = read_mask(mask, tuple(image.shape[1:]))
-        return self.edit(image, mask, num_samples, seed, prior, rescale, batch_size, **sampler)
+        return self.edit(image, mask, num_samples, seed, prior, batch_size, **sampler)
 
     def outpaint(self, image: ImageInput, left: int = 0, top: int = 0, right: int = 0,
-                 bottom: int = 0, num_samples: int = 1, seed: int = 0, rescale: bool = False,
-                 batch_size: int = 16, **sampler: Any) -> np.ndarray:
+                 bottom: int = 0, num_samples: int = 1, seed: int = 0, batch_size: int = 16,
+                 **sampler: Any) -> np.ndarray:
         """Continue an image beyond its borders.
 
         Args:
@@ -166,7 +165,6 @@ class ADDPInferencer:
             bottom: Pixels to add at the bottom.
             num_samples: See :meth:`inpaint`, also for the rest.
             seed: Any integer.
-            rescale: See :meth:`inpaint`.
             batch_size: Results at a time.
             **sampler: Options of the sampler.
 
@@ -174,10 +172,10 @@ class ADDPInferencer:
             (N, top + H + bottom, left + W + right, 3) uint8.
         """
         larger, mask = extend(read_image(image), left, top, right, bottom)
-        return self.edit(larger, mask, num_samples, seed, None, rescale, batch_size, **sampler)
+        return self.edit(larger, mask, num_samples, seed, None, batch_size, **sampler)
 
     def uncrop(self, image: ImageInput, scale: float = 2., num_samples: int = 1, seed: int = 0,
-               rescale: bool = False, batch_size: int = 16, **sampler: Any) -> np.ndarray:
+               batch_size: int = 16, **sampler: Any) -> np.ndarray:
         """Continue an image on every side.
 
         Args:
@@ -185,7 +183,6 @@ class ADDPInferencer:
             scale: How many times as long the sides become; above 1, at most 16.
             num_samples: Number of results.
             seed: Any integer.
-            rescale: See :meth:`inpaint`.
             batch_size: Results at a time.
             **sampler: Options of the sampler.
 
@@ -194,7 +191,7 @@ class ADDPInferencer:
         """
         image = read_image(image)
         larger, mask = extend(image, **uncrop_margins(tuple(image.shape[1:]), scale))
-        return self.edit(larger, mask, num_samples, seed, None, rescale, batch_size, **sampler)
+        return self.edit(larger, mask, num_samples, seed, None, batch_size, **sampler)
 
     @torch.no_grad()
     def reconstruct(self, images: ImageInput | Sequence[ImageInput],
@@ -253,7 +250,7 @@ class ADDPInferencer:
         return torch.autocast(self.device.type, dtype=self._autocast)
 
     def edit(self, image: Tensor, mask: Tensor, num_samples: int = 1, seed: int = 0,
-             prior: Tensor | None = None, rescale: bool = False, batch_size: int = 16,
+             prior: Tensor | None = None, batch_size: int = 16,
              **sampler: Any) -> np.ndarray:
         """As :meth:`inpaint`, with tensors: ``image`` and ``prior`` (3, H, W) in [0, 1], bool mask.
 
@@ -267,8 +264,7 @@ class ADDPInferencer:
         for start in range(0, num_samples, batch_size):
             indices = range(start, min(start + batch_size, num_samples))
             with self.precision():
-                batch = generator.edit(task.canvas[None], task.token_mask[None], indices, seed,
-                                       rescale)
+                batch = generator.edit(task.canvas[None], task.token_mask[None], indices, seed)
             results.append(to_pixels(task.blend(batch.images.float().cpu())).numpy())
         return np.concatenate(results)
 

@@ -4,7 +4,9 @@ Shapes: N images of H x W pixels, D feature channels.
 """
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 import torch
+from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
@@ -189,6 +192,43 @@ class MetricFeatures:
         """For each metric what identifies its features."""
         return {metric: dict(extractor.describe(), layer=extractor.layer_of(metric))
                 for metric, extractor in self.extractors.items()}
+
+
+def build_extractors(metrics: Sequence[str] = METRICS, name: str = INCEPTION,
+                     weights: str | None = None, config: str | None = None,
+                     prc_name: str | None = None, prc_weights: str | None = None,
+                     modules: Sequence[str] = (),
+                     device: torch.device | str | None = None) -> MetricFeatures:
+    """Build the networks of metrics.
+
+    Args:
+        metrics: Of 'fid', 'is' (Inception Score) and 'prc' (precision and recall).
+        name: The network, see :class:`FeatureExtractor`, also for the next two.
+        weights: Its weight file.
+        config: The config of a 'classifier'.
+        prc_name: The network of precision and recall; None: see :class:`MetricFeatures`.
+        prc_weights: Its weight file.
+        modules: Python modules to import first, which register networks; also from the working
+            folder.
+        device: Where they run; None: a GPU if there is one.
+
+    Raises:
+        FileNotFoundError: If weights are missing.
+        ModuleNotFoundError: If torch-fidelity or a module is missing.
+        ValueError: If a name is unknown, or weights do not fit.
+    """
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    for module in modules:
+        importlib.import_module(module)
+    main = FeatureExtractor(name, weights, config)
+    other = None
+    if prc_name is not None:
+        same = prc_name == main.name and prc_weights is None
+        other = main if same else FeatureExtractor(prc_name, prc_weights)
+    elif prc_weights is not None:
+        other = FeatureExtractor(VGG, prc_weights)
+    return MetricFeatures(metrics, main, other, device or get_device())
 
 
 def _torch_fidelity() -> ModuleType:

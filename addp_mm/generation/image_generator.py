@@ -52,9 +52,12 @@ class ImageGenerator:
 
     @torch.no_grad()
     def edit(self, images: Tensor, token_mask: Tensor, indices: Sequence[int], seed: int = 0,
-             rescale: bool = False,
              record: bool | Collection[int] = False) -> SamplingResult:
         """Replace the masked tokens of images (paper App. E).
+
+        Unless the sampler rescales, it starts at the step whose mask ratio is that of the image
+        with the largest masked share (paper); an image with fewer masked tokens waits, re-decoded
+        but with nothing revealed, until the ratio reaches it.
 
         Args:
             images: What the loop starts from, (N, 3, H, W) in [0, 1], or (1, 3, H, W) for N
@@ -63,10 +66,6 @@ class ImageGenerator:
             token_mask: (N, h, w) or (1, h, w) bool, True = to be replaced.
             indices: A number for each result, 0 or more; other numbers give other results.
             seed: Any integer.
-            rescale: False: start at the step whose mask ratio is that of the image with the
-                largest masked share (paper); an image with fewer masked tokens waits, re-decoded
-                but with nothing revealed, until the ratio reaches it. True: run all steps, with
-                the ratio counted from the masked tokens (reference release).
             record: Keep the state after each step, or after these steps k.
         """
         networks = self.networks
@@ -75,9 +74,9 @@ class ImageGenerator:
         start = SamplingState.from_image(
             *(part.expand(len(indices), *part.shape[1:]) for part in parts))
         share = max(start.num_masked) / token_mask[0].numel()
-        first_step = 0 if rescale else self.schedule.start_step(share)
+        first_step = 0 if self.sampler.rescale else self.schedule.start_step(share)
         return self.sampler.sample(
-            networks, start, ImageNoise(seed, indices), first_step, rescale, record)
+            networks, start, ImageNoise(seed, indices), first_step, record)
 
 
 def to_pixels(images: Tensor) -> Tensor:

@@ -111,6 +111,9 @@ class DenoisingSampler:
         final: 'soft': at least one token is still masked in the last image and shown as the
             mapped distribution (reference release). 'hard': the last image is decoded from codes
             alone. Networks that read no images always end hard.
+        rescale: Of editing. False: start at the step whose mask ratio is the masked share (paper).
+            True: take all steps, the mask ratio counted from the tokens masked at the start
+            (reference release). New images are the same either way.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -118,7 +121,7 @@ class DenoisingSampler:
 
     def __init__(self, num_steps: int | None = None, schedule: str = 'cosine',
                  temperature: float = 6.0, dynamic: bool = True, top_p: float = 1.0,
-                 rounding: str = 'ceil', final: str = 'soft') -> None:
+                 rounding: str = 'ceil', final: str = 'soft', rescale: bool = False) -> None:
         UnmaskingSchedule(DEFAULT_STEPS if num_steps is None else num_steps, schedule, rounding)
         if not 0 <= temperature < math.inf:
             raise ValueError(f'temperature must be at least 0 and finite, got {temperature}.')
@@ -133,10 +136,13 @@ class DenoisingSampler:
         self.top_p = top_p
         self.rounding = rounding
         self.final = final
+        self.rescale = rescale
 
     def options(self, num_tokens: int) -> dict[str, Any]:
-        """All settings as they are used for images of so many tokens."""
-        return {**vars(self), 'num_steps': self.schedule_for(num_tokens).num_steps}
+        """The settings as they are used for new images of so many tokens."""
+        settings = {**vars(self), 'num_steps': self.schedule_for(num_tokens).num_steps}
+        del settings['rescale']
+        return settings
 
     def schedule_for(self, num_tokens: int) -> UnmaskingSchedule:
         """The schedule for images of so many tokens.
@@ -154,7 +160,7 @@ class DenoisingSampler:
 
     @torch.no_grad()
     def sample(self, networks: Networks, start: SamplingState, noise: ImageNoise,
-               first_step: int = 0, rescale: bool = False,
+               first_step: int = 0,
                record: bool | Collection[int] = False) -> SamplingResult:
         """Run the loop.
 
@@ -163,8 +169,6 @@ class DenoisingSampler:
             start: All masked for new images; partly masked for editing. Known tokens never change.
             noise: Noise of the batch.
             first_step: The step to start at.
-            rescale: Let the mask ratio count from the tokens masked at the start (reference
-                release); else it counts from all tokens.
             record: Keep the state after each step, images included, or after these steps k.
 
         Returns:
@@ -172,7 +176,7 @@ class DenoisingSampler:
         """
         num_tokens = start.mask[0].numel()
         schedule = self.schedule_for(num_tokens)
-        totals = start.num_masked if rescale else [num_tokens] * len(start.num_masked)
+        totals = start.num_masked if self.rescale else [num_tokens] * len(start.num_masked)
         state, steps = start, []
         for step in range(first_step, schedule.num_steps):
             last = step == schedule.num_steps - 1

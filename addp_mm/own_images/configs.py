@@ -11,13 +11,12 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from ..apis.resumable_tool import StageError
 from ..atomic_write import write_whole
 from ..registry import MODELS
 from .images import ImageSet
 from .length import batches_per_epoch, measure_seconds_per_iter, set_length
 from .presets import GIGABYTE, PRESETS, Preset, memory_at_hand, memory_need
-from .trainings import TITLES, find_shipped
+from .trainings import TITLES, StageError, find_shipped
 
 # How the time is divided: the tokenizer limits what the others can show, ADDP is what is wanted.
 TIME_SHARES = dict(vqgan=0.35, mage=0.2, addp=0.45)

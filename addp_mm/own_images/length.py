@@ -17,10 +17,9 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
-from ..apis.resumable_tool import StageError
 from ..registry import MODELS
 from .training_log import explain_failure
-from .trainings import child_environment
+from .trainings import StageError, child_environment
 
 # Of a stage's time; the rest is for validation and checkpoints.
 TRAINING_SHARE = 0.85
@@ -29,13 +28,6 @@ PROBED_ITERS, PROBED_SECONDS = 8, 20.
 NUM_VALIDATIONS = 6
 WARMUP_SHARE = 0.05
 DISCRIMINATOR_FROM = 0.25
-_PROBE = """
-import sys
-from mmengine.config import Config
-cfg = Config.fromfile(sys.argv[1])
-from addp_mm.own_images.length import seconds_per_iter
-print(seconds_per_iter(cfg))
-"""
 
 
 def set_length(cfg: Config, seconds: float, minutes: float) -> None:
@@ -70,8 +62,8 @@ def measure_seconds_per_iter(path: Path) -> float:
     Raises:
         StageError: If the config does not train.
     """
-    found = subprocess.run([sys.executable, '-c', _PROBE, str(path)], env=child_environment(),
-                           capture_output=True, text=True)
+    found = subprocess.run([sys.executable, '-m', __name__, str(path)],
+                           env=child_environment(), capture_output=True, text=True)
     if found.returncode:
         log = path.with_suffix('.log')
         log.write_text(found.stdout + found.stderr)
@@ -108,3 +100,7 @@ def batches_per_epoch(cfg: Config) -> int:
     lists = data.get('dataset', data)
     with open(lists.ann_file) as file:
         return sum(1 for _ in file) * times // cfg.train_dataloader.batch_size
+
+
+if __name__ == '__main__':
+    sys.stdout.write(f'{seconds_per_iter(Config.fromfile(sys.argv[1]))}\n')

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..apis import ADDPInferencer
-from ..apis.generation_pictures import draw_generation, draw_lower_halves
+from ..apis.pictures import draw_generation, draw_lower_halves
 from ..registry import DATASETS, MODELS
 from ..visualization.curves import draw_curves, read_run
 from ..visualization.image_grid import image_grid

@@ -15,13 +15,14 @@ from typing import Any
 
 from mmengine.config import Config
 
-from ..apis.resumable_tool import StageError
 from ..checkpoints.weight_files import load_checkpoint, sha256_of
 from ..engine.hooks import FROZEN_WEIGHTS
 from ..result_folder import try_lock
 from .training_log import StageLog, explain_failure
 
 PACKAGE = Path(__file__).resolve().parents[1]
+# What trains, for Python, with the flags of OpenMMLab's training tools.
+TRAINER = ('-m', 'addp_mm.cli.train')
 TITLES = {'vqgan': 'tokenizer', 'mage': 'token predictor', 'addp': 'ADDP'}
 # The keys of a stage's config that name the weights of an earlier stage.
 INPUTS = {
@@ -31,8 +32,12 @@ INPUTS = {
 _POLL_SECONDS = 0.2
 
 
+class StageError(RuntimeError):
+    """A training cannot be run or has failed; the message says why and what to do."""
+
+
 def find_shipped(name: str) -> Path:
-    """A file or folder below ``tools/`` or ``configs/``, in a clone or in an installed package.
+    """A folder that is shipped beside the package, such as ``configs``: of a clone, or installed.
 
     Raises:
         FileNotFoundError: If neither has it.
@@ -53,14 +58,14 @@ class Stage:
         config: Its config file.
         work_dir: Where its log and checkpoints go.
         options: What is changed in the config, as ``--cfg-options`` takes it.
-        trainer: The training tool.
+        trainer: What trains, as the words after ``python``.
     """
 
     name: str
     config: Path
     work_dir: Path
     options: Mapping[str, Any] = field(default_factory=dict)
-    trainer: Path | None = None
+    trainer: Sequence[str] = TRAINER
 
     @property
     def title(self) -> str:
@@ -94,9 +99,8 @@ class Stage:
     @property
     def command(self) -> list[str]:
         """What runs it, also by hand: it goes on from the last checkpoint of ``work_dir``."""
-        trainer = self.trainer or find_shipped('tools/train.py')
-        command = [sys.executable, _shorten(trainer), _shorten(self.config),
-                   '--work-dir', _shorten(self.work_dir)]
+        command = [sys.executable, *self.trainer, _shorten(self.config), '--work-dir',
+                   _shorten(self.work_dir)]
         options = [f'{key}={value}' for key, value in self.options.items()]
         return command + ['--cfg-options', *options] * bool(options)
 
@@ -160,7 +164,7 @@ def run_stage(stage: Stage, say: Callable[[str], None], label: str = '') -> None
     with try_lock(stage.work_dir / '.lock', lock) as is_ours:
         if not is_ours:
             raise StageError(f'Another process trains in {stage.work_dir}: wait for it, or stop it '
-                             '(`ps aux | grep train` finds it).')
+                             '(`ps aux | grep addp_mm.cli.train` finds it).')
         log = StageLog(stage.log)
         code = _train(stage, lock, log, lambda line: say(f'{label} {line}'))
     if code or not stage.is_finished:

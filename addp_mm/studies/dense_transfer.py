@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..own_images.trainings import child_environment, find_shipped
+from ..own_images.trainings import TRAINER, child_environment
 from ..result_folder import ResultFolder
 from .tables import markdown_table, mean_and_spread
 
@@ -64,8 +64,8 @@ def run_training(config: Path, work_dir: Path, options: Sequence[str]) -> None:
     log = work_dir / 'output.log'
     with log.open('w') as file:
         code = subprocess.run(
-            [sys.executable, find_shipped('tools/train.py'), config, '--work-dir', work_dir,
-             '--cfg-options', *options], stdout=file, stderr=subprocess.STDOUT, env=child_environment()).returncode
+            [sys.executable, *TRAINER, config, '--work-dir', work_dir, '--cfg-options', *options],
+            stdout=file, stderr=subprocess.STDOUT, env=child_environment()).returncode
     if code:
         raise ValueError(f'training {config} failed ({code}): {_last_line(log)} See {log}.')
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from ..apis.launch import build_runner
+from ..apis.train import build_runner
 from ..atomic_write import write_json, write_whole
 from ..checkpoints.weight_files import sha256_of
 from ..result_folder import ResultFolder

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from ..apis import ADDPInferencer
-from ..apis.progress import progress_bar
 from ..atomic_write import write_whole
 from ..checkpoints.weight_files import load_weights, save_weights
+from ..cli.progress import progress_bar
 from ..evaluation.feature_extractor import MetricFeatures
 from ..evaluation.generation_scores import ReferenceFeatures, score
 from ..evaluation.quality_record import quality_record

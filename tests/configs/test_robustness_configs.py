@@ -10,7 +10,7 @@ from mmengine.evaluator import DumpResults
 from PIL import Image
 
 import addp_mm  # noqa: F401  (registers)
-from addp_mm.apis.launch import build_runner
+from addp_mm.apis.train import build_runner
 from addp_mm.datasets.class_subset_folder import class_list
 from addp_mm.studies.robustness.report import records_of_predictions
 from addp_mm.studies.robustness.robustness import part_pipeline, plan_parts

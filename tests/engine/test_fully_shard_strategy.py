@@ -1,7 +1,6 @@
 """Sharded over two processes, a training is that of DDP, and its checkpoints are ordinary ones."""
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,11 @@ from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor, Partial
 from torch.distributed.tensor.debug import CommDebugMode
 
-from addp_mm.apis import launch
+from addp_mm.apis.train import build_runner
 from addp_mm.checkpoints import load_encoder
 from addp_mm.checkpoints.weight_files import load_checkpoint
+from addp_mm.cli.run import EXIT_INTERRUPTED, run
+from addp_mm.cli.train import main
 from addp_mm.engine import FullyShardStrategy
 from addp_mm.engine.fully_shard_strategy import with_whole_norm
 from addp_mm.registry import HOOKS, MODELS
@@ -64,14 +65,10 @@ def _unshard(cfg: Config) -> None:
 
 def _train(config: Path, work_dir: Path, flags: tuple[str, ...], stop_at: int | None) -> None:
     """As ``tools/dist_train.sh CONFIG 2 [flags]``."""
-    spec = importlib.util.spec_from_file_location('tool_train', ROOT / 'tools/train.py')
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
     hook = f'custom_hooks.{len(Config.fromfile(config).custom_hooks) - 1}.stop_at={stop_at}'
     words = [str(config), '--work-dir', str(work_dir), '--launcher', 'pytorch', *flags,
              '--cfg-options', hook]
-    code = launch.run_tool(launch.train, tool.parse_args(words))
-    assert code == (launch.EXIT_INTERRUPTED if stop_at else 0)
+    assert run(lambda: main(words)) == (EXIT_INTERRUPTED if stop_at else 0)
 
 
 @pytest.fixture(scope='module')
@@ -295,4 +292,4 @@ def test_errors_say_what_to_do(tmp_path: Path) -> None:
     cfg = Config.fromfile(RECIPE)
     cfg.activation_checkpointing = ['backbone.layers.0']
     with pytest.raises(ValueError, match='move it to strategy.activation_checkpointing'):
-        launch.build_runner(cfg)
+        build_runner(cfg)

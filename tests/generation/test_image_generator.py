@@ -84,19 +84,20 @@ def test_edit_keeps_known_tokens(models: dict, name: str) -> None:
 def test_edit_over_all_steps(models: dict) -> None:
     mask = torch.zeros(1, 4, 4, dtype=torch.bool)
     mask[:, 2:] = True
-    result = ImageGenerator(models['addp'], dict(num_steps=4, schedule='linear')).edit(
-        torch.rand(1, 3, 32, 32), mask, [0], rescale=True, record=True)
+    sampler = dict(num_steps=4, schedule='linear', rescale=True)
+    result = ImageGenerator(models['addp'], sampler).edit(
+        torch.rand(1, 3, 32, 32), mask, [0], record=True)
     assert [state.num_masked for state in result.steps] == [[6], [4], [2], [1]]
 
 
 def test_edit_of_images_with_different_masks(models: dict) -> None:
     """A padded batch gives what each image gives alone."""
-    generator = ImageGenerator(models['addp'], dict(num_steps=5))
+    generator = ImageGenerator(models['addp'], dict(num_steps=5, rescale=True))
     images = torch.rand(2, 3, 32, 32)
     masks = torch.stack([torch.arange(16).view(4, 4) < count for count in (4, 9)])
-    together = generator.edit(images, masks, [0, 1], rescale=True)
+    together = generator.edit(images, masks, [0, 1])
     for i in range(2):
-        alone = generator.edit(images[i:i + 1], masks[i:i + 1], [i], rescale=True)
+        alone = generator.edit(images[i:i + 1], masks[i:i + 1], [i])
         assert torch.equal(alone.token_ids[0], together.token_ids[i])
         assert torch.allclose(alone.images[0], together.images[i], atol=1e-4)
 

@@ -123,18 +123,18 @@ def test_known_tokens_never_change() -> None:
 
 def test_an_image_of_a_batch_with_different_counts_is_as_alone() -> None:
     state = partly_masked([3, 7, 5])
-    sampler = DenoisingSampler(6)
-    together = sampler.sample(NETWORKS, state, ImageNoise(1, [4, 2, 9]), rescale=True)
+    sampler = DenoisingSampler(6, rescale=True)
+    together = sampler.sample(NETWORKS, state, ImageNoise(1, [4, 2, 9]))
     for i, index in enumerate([4, 2, 9]):
         alone = SamplingState.from_image(
             state.images[i:i + 1], state.token_ids[i:i + 1], state.mask[i:i + 1])
-        result = sampler.sample(NETWORKS, alone, ImageNoise(1, [index]), rescale=True)
+        result = sampler.sample(NETWORKS, alone, ImageNoise(1, [index]))
         assert torch.equal(result.token_ids[0], together.token_ids[i])
 
 
 def test_rescaled_counts() -> None:
-    sampler = DenoisingSampler(4, 'linear')
-    result = sampler.sample(NETWORKS, partly_masked([8, 4]), noise(), rescale=True, record=True)
+    sampler = DenoisingSampler(4, 'linear', rescale=True)
+    result = sampler.sample(NETWORKS, partly_masked([8, 4]), noise(), record=True)
     assert [state.num_masked for state in result.steps] == [[6, 3], [4, 2], [2, 1], [1, 1]]
 
 

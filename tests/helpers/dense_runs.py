@@ -2,15 +2,14 @@
 from __future__ import annotations
 
 import importlib.util
-from argparse import Namespace
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
 
 from addp_mm.datasets import write_digit_scenes
 from addp_mm.models.addp import ADDPViT
+from tests.helpers.tools import load_tool
 
 
 def _is_installed(name: str) -> bool:
@@ -49,14 +48,6 @@ def options(folder: Path, scope: str, *more: str) -> list[str]:
             'default_hooks.checkpoint.interval=2', *more]
 
 
-def tool(name: str) -> ModuleType:
-    """One of this project's tools as a module."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / 'tools' / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def arguments(name: str, *words: object) -> Namespace:
-    """The command line of a tool, read."""
-    return tool(name).parse_args([str(word) for word in words])
+def call(name: str, *words: object) -> None:
+    """Call a tool's main function; what it raises is not caught."""
+    load_tool(name).main([str(word) for word in words])

@@ -11,7 +11,7 @@ import torch
 
 from addp_mm.checkpoints.weight_files import sha256_of
 from addp_mm.own_images.training_log import StageLog, explain_failure
-from addp_mm.own_images.trainings import Stage, StageError, chain_stages, find_shipped, run_stages
+from addp_mm.own_images.trainings import Stage, StageError, chain_stages, run_stages
 
 CONFIG = 'train_cfg = dict(by_epoch=True, max_epochs=2)\nmodel = {model}\n'
 FROZEN = {'data_preprocessor': {'tokenizer': {'checkpoint': 'default.pth'}}}
@@ -44,7 +44,7 @@ def make_stages(tmp_path: Path, extra: str = 'pass') -> list[Stage]:
     text = textwrap.dedent(TRAINER).replace('EXTRA', extra).replace('CHECKPOINT', str(checkpoint))
     trainer.write_text(text)
     stages = chain_stages(write_chain(tmp_path / 'configs'), tmp_path / 'out', {})
-    return [Stage(s.name, s.config, s.work_dir, s.options, trainer) for s in stages]
+    return [Stage(s.name, s.config, s.work_dir, s.options, [str(trainer)]) for s in stages]
 
 
 def test_later_stages_are_fed_with_the_checkpoints_of_earlier_ones(tmp_path: Path):
@@ -56,8 +56,8 @@ def test_later_stages_are_fed_with_the_checkpoints_of_earlier_ones(tmp_path: Pat
         'model.data_preprocessor.token_predictor.checkpoint': str(tmp_path / 'out/mage/epoch_2.pth')
     }
     assert mage.command[1:] == [
-        str(find_shipped('tools/train.py').resolve().relative_to(Path.cwd())),
-        str(tmp_path / 'mage.py'), '--work-dir', str(tmp_path / 'out/mage'), '--cfg-options',
+        '-m', 'addp_mm.cli.train', str(tmp_path / 'mage.py'), '--work-dir',
+        str(tmp_path / 'out/mage'), '--cfg-options',
         'model.data_preprocessor.tokenizer.checkpoint=' + str(tmp_path / 'out/vqgan/epoch_2.pth'),
         'train_cfg.x=3']
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from addp_mm.apis.inferencer import ADDPInferencer
+from addp_mm.cli.run import run
 from tests.helpers.browser import CHROMIUM, DRIVER, open_browser
 from tests.helpers.tiny import build_model, tiny_addp_cfg
 
@@ -82,8 +83,7 @@ def test_without_gradio_the_command_says_what_to_install(
     import launch
     monkeypatch.setitem(sys.modules, 'gradio', None)
     monkeypatch.delitem(sys.modules, 'page', raising=False)
-    monkeypatch.setattr(sys, 'argv', ['launch.py', 'config.py', 'weights.pth'])
-    assert launch.main() == 2
+    assert run(lambda: launch.main(['config.py', 'weights.pth'])) == 2
     assert 'pip install "gradio>=6"' in capsys.readouterr().err
 
 

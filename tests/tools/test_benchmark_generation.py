@@ -2,33 +2,26 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from mmengine.config import Config
 
-from addp_mm.apis.launch import run_tool
 from tests.helpers.tiny import build_model, tiny_addp_cfg, tiny_mage_training_cfg
-
-TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'benchmark_generation.py'
+from tests.helpers.tools import run_tool
 
 
 @pytest.mark.parametrize('make_cfg', [tiny_addp_cfg, tiny_mage_training_cfg])
-def test_shares(make_cfg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                capsys: pytest.CaptureFixture) -> None:
+def test_shares(make_cfg, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     cfg = make_cfg(tmp_path)
     Config(dict(model=cfg, default_scope='mmpretrain')).dump(tmp_path / 'model.py')
     torch.save(dict(state_dict=build_model(cfg).state_dict()), tmp_path / 'model.pth')
-    monkeypatch.syspath_prepend(str(TOOL.parent))
-    import benchmark_generation as tool
 
     def run(*arguments: object) -> tuple[int, str, str]:
-        words = [TOOL, tmp_path / 'model.py', tmp_path / 'model.pth', '--device', 'cpu', *arguments]
-        monkeypatch.setattr(sys, 'argv', list(map(str, words)))
+        words = [tmp_path / 'model.py', tmp_path / 'model.pth', '--device', 'cpu', *arguments]
         capsys.readouterr()
-        return run_tool(tool.main, tool.parse_args()), *capsys.readouterr()
+        return run_tool('benchmark_generation', *words), *capsys.readouterr()
 
     code, printed, _ = run('--num-steps', 2, 4, '--batch-size', 2, '--repeats', 1)
     lines = [line.split() for line in printed.splitlines()[-2:]]

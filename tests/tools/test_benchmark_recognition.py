@@ -8,21 +8,17 @@ import pytest
 
 from addp_mm.studies import label_efficiency
 from addp_mm.studies.label_efficiency import Method
-
-TOOLS = Path(__file__).resolve().parents[2] / 'tools'
+from tests.helpers.tools import run_tool
 
 
 @pytest.fixture
 def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
     """Run the tool in this process with one method; gives its exit code and output."""
-    monkeypatch.syspath_prepend(str(TOOLS))
-    import benchmark_recognition
-
     method = Method('k-NN', 'knn.py', checkpoint=str(tmp_path / 'encoder.pth'))
     monkeypatch.setitem(label_efficiency.METHODS, 'knn_addp', method)
 
     def run(*words: str) -> tuple[int, str, str]:
-        code = benchmark_recognition.main(['--out', str(tmp_path / 'out'), *words])
+        code = run_tool('benchmark_recognition', '--out', tmp_path / 'out', *words)
         return code, *capsys.readouterr()
 
     return run

@@ -12,24 +12,18 @@ import torch
 
 from addp_mm.checkpoints.weight_files import load_checkpoint, load_weights, sha256_of
 from tests.helpers.reference import reference_part, reference_state_dict
+from tests.helpers.tools import run_tool
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / 'tools' / 'convert_checkpoint.py'
 
 
 @pytest.fixture
-def tool(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+def tool(capsys: pytest.CaptureFixture):
     """Run the tool in this process; gives its exit code, output and errors."""
-    monkeypatch.syspath_prepend(str(TOOL.parent))
-    import convert_checkpoint
 
     def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, 'argv', [str(TOOL), *map(str, arguments)])
-        try:
-            code = convert_checkpoint.main()
-        except SystemExit as stop:
-            code = stop.code
-        return code, *capsys.readouterr()
+        return run_tool('convert_checkpoint', *arguments), *capsys.readouterr()
 
     return run
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,20 +14,17 @@ pytest.importorskip('torch_fidelity', reason='torch-fidelity is not installed')
 from addp_mm.evaluation.reference_set import prepare_reference
 from tests.helpers.tiny import build_model, tiny_addp_cfg, tiny_tokenizer_cfg
 from tests.helpers.tiny_features import NAME, random_images, write_png
+from tests.helpers.tools import run_tool
 
-TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'evaluate_generation.py'
 TINY = ('--extractor', NAME, '--import', 'tiny_features', '--device', 'cpu', '--batch-size', 7)
 
 
 @pytest.fixture
-def tool(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+def tool(capsys: pytest.CaptureFixture):
     """Run the tool in this process; gives its exit code, output and errors."""
-    monkeypatch.syspath_prepend(str(TOOL.parent))
-    import evaluate_generation
 
     def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, 'argv', [str(TOOL), *map(str, arguments)])
-        return evaluate_generation.main(), *capsys.readouterr()
+        return run_tool('evaluate_generation', *arguments), *capsys.readouterr()
 
     return run
 

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import mmengine
@@ -22,8 +21,8 @@ from addp_mm.registry import MODELS
 from addp_mm.result_folder import try_lock
 from addp_mm.studies.robustness.robustness import RobustnessRun, plan_parts
 from addp_mm.studies.robustness.robustness import test_pipeline as pipeline_of
+from tests.helpers.tools import run_tool
 
-TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'evaluate_robustness.py'
 NAMES = ['ant', 'bee', 'cow', 'dog']
 CONFIG = """
 default_scope = 'mmpretrain'
@@ -85,16 +84,13 @@ def data(tmp_path: Path) -> dict[str, Path]:
 
 
 @pytest.fixture
-def tool(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path):
+def tool(capsys: pytest.CaptureFixture, tmp_path: Path):
     """Run the tool in this process; gives its exit code, output and errors."""
-    monkeypatch.syspath_prepend(str(TOOL.parent))
-    import evaluate_robustness
 
     def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, 'argv', [
-            str(TOOL), *map(str, arguments), '--out', str(tmp_path / 'out'), '--device', 'cpu',
-            '--num-workers', '0', '--batch-size', '5'])
-        return evaluate_robustness.main(), *capsys.readouterr()
+        code = run_tool('evaluate_robustness', *arguments, '--out', tmp_path / 'out', '--device',
+                        'cpu', '--num-workers', 0, '--batch-size', 5)
+        return code, *capsys.readouterr()
 
     return run
 

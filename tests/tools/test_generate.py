@@ -13,9 +13,8 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from PIL import Image
 
-from addp_mm.apis.generate import generate
-from addp_mm.apis.launch import run_tool
 from tests.helpers.tiny import build_model, tiny_addp_cfg
+from tests.helpers.tools import run_tool
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / 'tools' / 'generate.py'
@@ -32,17 +31,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture
-def tool(model: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+def tool(model: tuple[Path, Path], capsys: pytest.CaptureFixture):
     """Run the tool in this process; gives its exit code and its errors."""
-    monkeypatch.syspath_prepend(str(TOOL.parent))
-    from generate import parse_args
 
     def run(*arguments: object, files: tuple[object, object] = model) -> tuple[int, str]:
-        words = [TOOL, *files, '--device', 'cpu', *arguments]
-        monkeypatch.setattr(sys, 'argv', list(map(str, words)))
         MMLogger._instance_dict.clear()
         capsys.readouterr()
-        return run_tool(generate, parse_args()), capsys.readouterr().err
+        return run_tool('generate', *files, '--device', 'cpu', *arguments), capsys.readouterr().err
 
     return run
 

@@ -1,7 +1,6 @@
 """The command line that edits images."""
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +10,10 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from PIL import Image
 
-from addp_mm.apis.edit import edit
 from addp_mm.apis.inferencer import ADDPInferencer
-from addp_mm.apis.launch import run_tool
 from tests.helpers.tiny import build_model, tiny_addp_cfg
+from tests.helpers.tools import run_tool
 
-TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'inpaint.py'
 PHOTO = np.random.default_rng(0).integers(0, 256, (50, 40, 3), dtype=np.uint8)
 MASK = np.zeros((50, 40), np.uint8)
 MASK[25:, :20] = 255
@@ -33,21 +30,17 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture
-def tool(model: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-         capsys: pytest.CaptureFixture):
+def tool(model: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture):
     """Run the tool on a photo in this process; gives its exit code and its errors."""
-    monkeypatch.syspath_prepend(str(TOOL.parent))
-    from inpaint import parse_args
     Image.fromarray(PHOTO).save(tmp_path / 'photo.png')
     Image.fromarray(MASK).save(tmp_path / 'mask.png')
 
     def run(*arguments: object, image: str = 'photo.png') -> tuple[int, str]:
-        words = [TOOL, *model, tmp_path / image, '--out', tmp_path / 'out', '--device', 'cpu',
+        words = [*model, tmp_path / image, '--out', tmp_path / 'out', '--device', 'cpu',
                  '--num-samples', 2, *arguments]
-        monkeypatch.setattr(sys, 'argv', list(map(str, words)))
         MMLogger._instance_dict.clear()
         capsys.readouterr()
-        return run_tool(edit, parse_args()), capsys.readouterr().err
+        return run_tool('inpaint', *words), capsys.readouterr().err
 
     return run
 

@@ -1,25 +1,20 @@
 """The command line that makes the reference set of FID."""
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[2]
-TOOL = ROOT / 'tools' / 'prepare_reference.py'
+from tests.helpers.tools import run_tool
 
 
 @pytest.fixture
-def tool(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+def tool(capsys: pytest.CaptureFixture):
     """Run the tool in this process; gives its exit code, output and errors."""
-    monkeypatch.syspath_prepend(str(TOOL.parent))
-    import prepare_reference
 
     def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, 'argv', [str(TOOL), *map(str, arguments)])
-        return prepare_reference.main(), *capsys.readouterr()
+        return run_tool('prepare_reference', *arguments), *capsys.readouterr()
 
     return run
 
@@ -33,4 +28,4 @@ def test_writes_the_set_and_says_where(tool, tmp_path: Path):
     assert Image.open(out / 'a.png').size == (256, 256)
     assert tool(tmp_path / 'val', out)[0] == 0
     code, _, errors = tool(tmp_path / 'val', out, '--size', 32)
-    assert code == 2 and 'size: 256 instead of 32' in errors and errors.count('\n') == 1
+    assert code == 2 and 'size 256, now 32' in errors and errors.count('\n') == 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 import fcntl
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,8 +25,8 @@ from addp_mm.studies.ablations.ablations import Ablations, ParallelStage
 from tests.helpers.tiny import STRIDE, tiny_addp_cfg
 from tests.helpers.tiny_features import NAME, random_images, write_png
 from tests.helpers.tiny_training import make_config
+from tests.helpers.tools import run_tool
 
-TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'run_ablations.py'
 ARCH = dict(embed_dims=32, num_layers=2, num_heads=2, feedforward_channels=64)
 IMAGES = 12
 Run = Callable[..., tuple[int, str, str]]
@@ -109,11 +108,8 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 @pytest.fixture
-def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Run:
+def tool(tmp_path: Path, capsys: pytest.CaptureFixture) -> Run:
     """Run the tool in this process; gives its exit code and output."""
-    monkeypatch.syspath_prepend(str(TOOL.parent))
-    import run_ablations
-
     images = tmp_path / 'images'
     for label, seed in (('a', 0), ('b', 1)):
         write_png(images / label, random_images(4, seed, size=32))
@@ -122,12 +118,11 @@ def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     _write_finetune(tmp_path, images)
 
     def run(*arguments: object, rows: str = 'rows') -> tuple[int, str, str]:
-        words = [TOOL, tmp_path / rows, '--out', tmp_path / 'out', '--device', 'cpu',
+        words = [tmp_path / rows, '--out', tmp_path / 'out', '--device', 'cpu',
                  '--finetune', tmp_path / 'finetune.py', '--reference', tmp_path / 'reference',
                  '--num-images', IMAGES, '--steps', 2, '--extractor', NAME,
                  '--import', 'tiny_features', '--no-cache', '--metrics', 'fid', 'is', *arguments]
-        monkeypatch.setattr(sys, 'argv', list(map(str, words)))
-        return run_ablations.main(), *capsys.readouterr()
+        return run_tool('run_ablations', *words), *capsys.readouterr()
 
     return run
 
@@ -262,7 +257,7 @@ def test_a_failing_training_is_explained(tool: Run, tmp_path: Path) -> None:
     path.write_text(path.read_text().replace(str(tmp_path / 'images'), str(tmp_path / 'gone')))
     code, printed, errors = tool(rows='rows/default.py')
     assert code == 1 and '[row 1/1 default, pre-train] failed' in errors and 'gone' in errors
-    assert 'tools/train.py' in printed
+    assert '-m addp_mm.cli.train' in printed
 
 
 def test_several_processes_run_under_torchrun(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from addp_mm.studies import dense_transfer
-from tests.helpers.dense_runs import tool
+from tests.helpers.tools import load_tool
 
-transfer = tool('run_dense_transfer')
+transfer = load_tool('run_dense_transfer')
 
 
 def write_log(folder: Path, *lines: dict) -> None:
@@ -41,8 +41,7 @@ def test_finished_runs_become_a_table(tmp_path: Path, capsys: pytest.CaptureFixt
         record(tmp_path / f'a_pre-trained_{seed}', [f'randomness.seed={seed}'], dict(mIoU=score))
         record(tmp_path / f'a_from-scratch_{seed}',
                [f'randomness.seed={seed}', 'model.backbone.init_cfg=None'], dict(mIoU=score / 2))
-    transfer.main(transfer.parse_args(
-        ['configs/a.py', '--out', str(tmp_path), '--seeds', '0', '1']))
+    transfer.main(['configs/a.py', '--out', str(tmp_path), '--seeds', '0', '1'])
     table = (tmp_path / 'table.md').read_text()
     assert capsys.readouterr().out == table
     assert table.splitlines()[0] == '| config | encoder | mIoU |'
@@ -53,9 +52,9 @@ def test_finished_runs_become_a_table(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_run_with_other_options_is_not_taken_for_this_one(tmp_path: Path):
     record(tmp_path / 'a_pre-trained_0', ['randomness.seed=0', 'x=1'], dict(mIoU=1.))
     with pytest.raises(ValueError, match=r'a_pre-trained_0.* other settings .*x=1'):
-        transfer.main(transfer.parse_args(['configs/a.py', '--out', str(tmp_path), '--seeds', '0']))
+        transfer.main(['configs/a.py', '--out', str(tmp_path), '--seeds', '0'])
 
 
 def test_failing_training_is_named(tmp_path: Path):
     with pytest.raises(ValueError, match=r'training missing.py failed \(2\).*output.log'):
-        transfer.main(transfer.parse_args(['missing.py', '--out', str(tmp_path), '--seeds', '0']))
+        transfer.main(['missing.py', '--out', str(tmp_path), '--seeds', '0'])

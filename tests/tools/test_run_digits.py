@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from argparse import Namespace
 from pathlib import Path
 from types import ModuleType
 
@@ -80,8 +79,8 @@ def test_the_tool_draws_and_says_what_is_next(out: Path, capsys: pytest.CaptureF
     """All stages are finished: only the pictures are left to make."""
     monkeypatch.setattr('addp_mm.own_images.pictures.NUM_GENERATED', 4)
     monkeypatch.setattr('addp_mm.own_images.pictures.NUM_EDITED', 2)
-    load_tool('run_digits').main(
-        Namespace(work_dir=out, configs='configs/digits', data=None, cfg_options=SHORT))
+    options = [f'{key}={value}' for key, value in SHORT.items()]
+    load_tool('run_digits').main(['--work-dir', str(out), '--cfg-options', *options])
     said = capsys.readouterr().out
     assert said.count('already finished') == 3
     last = said[said.index('1797 handwritten digits'):].splitlines()

@@ -4,7 +4,6 @@ from __future__ import annotations
 import csv
 import fcntl
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +20,8 @@ from addp_mm.studies import sampler_sweep as sweep_module
 from addp_mm.studies.sampler_sweep import sweep_samplers
 from tests.helpers.tiny import build_model, tiny_addp_cfg
 from tests.helpers.tiny_features import NAME, random_images, write_png
+from tests.helpers.tools import run_tool
 
-TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'sweep_generation.py'
 IMAGES = 12
 
 
@@ -39,18 +38,14 @@ def model(tmp_path: Path) -> tuple[Path, Path]:
 def tool(model: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
          capsys: pytest.CaptureFixture):
     """Run the tool in this process, in parts of 5 images; gives its exit code and output."""
-    monkeypatch.syspath_prepend(str(TOOL.parent))
-    import sweep_generation
-
     monkeypatch.setattr(sweep_module, 'PART', 5)
     reference = write_png(tmp_path / 'reference', random_images(15, seed=2, size=32))
 
     def run(name: str, *arguments: object) -> tuple[int, str, str]:
-        words = [TOOL, name, *model, '--reference', reference, '--out', tmp_path / 'out',
+        words = [name, *model, '--reference', reference, '--out', tmp_path / 'out',
                  '--device', 'cpu', '--num-images', IMAGES, '--extractor', NAME,
                  '--import', 'tiny_features', '--no-cache', *arguments]
-        monkeypatch.setattr(sys, 'argv', list(map(str, words)))
-        return sweep_generation.main(), *capsys.readouterr()
+        return run_tool('sweep_generation', *words), *capsys.readouterr()
 
     return run
 

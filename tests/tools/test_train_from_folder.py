@@ -52,8 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(tool: ModuleType, monkeypatch: pytest.MonkeyPatch, *args: str) -> None:
-    monkeypatch.setattr(sys, 'argv', ['train_from_folder.py', *args])
-    tool.main(tool.parse_args())
+    tool.main(list(args))
 
 
 def test_one_command_trains_all_stages_and_reports(folder: Path, tmp_path: Path,

@@ -1,7 +1,6 @@
 """The command line that draws what a model generates."""
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,27 +9,21 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 
-from addp_mm.apis.generate import draw
 from addp_mm.apis.inferencer import ADDPInferencer
-from addp_mm.apis.launch import run_tool
 from addp_mm.visualization import sample_grid
 from tests.helpers.tiny import build_model, tiny_addp_cfg, tiny_mage_training_cfg
-
-TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'visualization' / 'view_generation.py'
+from tests.helpers.tools import run_tool
 
 
 @pytest.mark.parametrize('make_cfg', [tiny_addp_cfg, tiny_mage_training_cfg])
-def test_pictures(make_cfg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pictures(make_cfg, tmp_path: Path) -> None:
     cfg = make_cfg(tmp_path)
     Config(dict(model=cfg, default_scope='mmpretrain')).dump(tmp_path / 'model.py')
     torch.save(dict(state_dict=build_model(cfg).state_dict()), tmp_path / 'model.pth')
     files = tmp_path / 'model.py', tmp_path / 'model.pth'
-    monkeypatch.syspath_prepend(str(TOOL.parent))
-    from view_generation import parse_args
-    words = [TOOL, *files, '--out', tmp_path / 'out', '--num-images', 5, '--steps', 6, '--seed',
+    words = [*files, '--out', tmp_path / 'out', '--num-images', 5, '--steps', 6, '--seed',
              2, '--device', 'cpu']
-    monkeypatch.setattr(sys, 'argv', list(map(str, words)))
-    assert run_tool(draw, parse_args()) == 0
+    assert run_tool('visualization/view_generation', *words) == 0
     found = {path.stem: np.asarray(Image.open(path)) for path in (tmp_path / 'out').iterdir()}
     assert sorted(found) == ['embeddings', 'samples', 'steps']
     images = ADDPInferencer(*files, device='cpu').generate(5, seed=2, num_steps=6)

@@ -16,21 +16,19 @@ from PIL import Image
 from addp_mm.visualization.canvas import to_uint8
 from addp_mm.visualization.training_view import MASK_COLOR
 from tests.helpers.tiny import tiny_addp_cfg, tiny_mage_training_cfg
+from tests.helpers.tools import run_tool
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / 'tools' / 'visualization' / 'view_training.py'
 
 
 @pytest.fixture
-def tool(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+def tool(capsys: pytest.CaptureFixture):
     """Run the tool in this process; gives its exit code, output and errors."""
-    monkeypatch.syspath_prepend(str(TOOL.parent))
-    import view_training
 
     def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, 'argv', [str(TOOL), *map(str, arguments)])
         MMLogger._instance_dict.clear()  # one made in the set-up would write to a closed stream
-        return view_training.main(), *capsys.readouterr()
+        return run_tool('visualization/view_training', *arguments), *capsys.readouterr()
 
     return run
 

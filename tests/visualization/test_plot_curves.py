@@ -2,24 +2,20 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'visualization' / 'plot_curves.py'
+from tests.helpers.tools import run_tool
 
 
 @pytest.fixture
-def tool(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+def tool(capsys: pytest.CaptureFixture):
     """Run the tool in this process; gives its exit code, output and errors."""
-    monkeypatch.syspath_prepend(str(TOOL.parent))
-    import plot_curves
 
     def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, 'argv', [str(TOOL), *map(str, arguments)])
-        return plot_curves.main(), *capsys.readouterr()
+        return run_tool('visualization/plot_curves', *arguments), *capsys.readouterr()
 
     return run
 

@@ -10,21 +10,33 @@ import argparse
 import sys
 from pathlib import Path
 
-from addp_mm.apis.generate import add_model_arguments, add_sampler_arguments, draw
-from addp_mm.apis.launch import run_tool
+from addp_mm.apis.generate import build_inferencer, draw
+from addp_mm.cli.arguments import (
+    add_model_arguments,
+    add_sampler_arguments,
+    model_options,
+    sampler_options,
+)
+from addp_mm.cli.run import run
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+def parse_args(words: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line, or the words given."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_model_arguments(parser)
     parser.add_argument('--out', type=Path, required=True, help='folder for the pictures')
     parser.add_argument('--num-images', type=int, default=16, help='(default: %(default)s)')
     add_sampler_arguments(parser)
-    parser.set_defaults(local_rank=0)
-    return parser.parse_args()
+    return parser.parse_args(words)
+
+
+def main(words: list[str] | None = None) -> None:
+    """Write the pictures."""
+    args = parse_args(words)
+    draw(build_inferencer(**model_options(args)), args.out, args.num_images, args.seed,
+         args.batch_size, **sampler_options(args))
 
 
 if __name__ == '__main__':
-    sys.exit(run_tool(draw, parse_args()))
+    sys.exit(run(main))

@@ -13,13 +13,14 @@ from mmengine.runner import set_random_seed
 from PIL import Image
 
 import addp_mm  # noqa: F401  registers what the config names
+from addp_mm.cli.run import run
 from addp_mm.models.addp import ADDPDataPreprocessor
 from addp_mm.registry import DATASETS, MODELS
 from addp_mm.visualization import draw_mask_ratios, training_view
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+def parse_args(words: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line, or the words given."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config of a training of type ADDP')
     parser.add_argument('--out', help='folder (default: the work folder of the config)')
@@ -27,7 +28,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--split', choices=['train', 'val'], default='train')
     parser.add_argument('--seed', type=int, default=0, help='of images and masks (default: 0)')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, help='key=value')
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
 def build_preprocessor(cfg: Config) -> ADDPDataPreprocessor:
@@ -50,27 +51,25 @@ def read_images(cfg: Config, split: str, count: int) -> dict:
     return dict(inputs=[dataset[place]['inputs'] for place in places])
 
 
-def main() -> int:
-    """Write the pictures and print where they are; returns the exit code."""
-    args = parse_args()
+def main(words: list[str] | None = None) -> None:
+    """Write the pictures and print where they are."""
+    args = parse_args(words)
+    cfg = Config.fromfile(args.config)
+    cfg.merge_from_dict(args.cfg_options)
+    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
+    set_random_seed(args.seed)
     try:
-        cfg = Config.fromfile(args.config)
-        cfg.merge_from_dict(args.cfg_options)
-        init_default_scope(cfg.get('default_scope', 'mmpretrain'))
-        set_random_seed(args.seed)
         preprocessor = build_preprocessor(cfg)
-        images, _ = preprocessor.to_images(read_images(cfg, args.split, args.num_images))
-        view = Image.fromarray(training_view(preprocessor, images, seed=args.seed))
-        out = Path(args.out or cfg.get('work_dir') or f'work_dirs/{Path(args.config).stem}')
-        out.mkdir(parents=True, exist_ok=True)
-        view.save(out / 'training_view.png')
-        draw_mask_ratios(preprocessor.diffusion.mask_ratio).savefig(out / 'mask_ratios.png')
-    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
-        print(f'error: {" ".join(str(error).split())}', file=sys.stderr)
-        return 2
+        data = read_images(cfg, args.split, args.num_images)
+    except (KeyError, TypeError) as error:      # of a registry, and of what it builds
+        raise ValueError(f'{args.config} cannot be built: {error}') from error
+    view = training_view(preprocessor, preprocessor.to_images(data)[0], seed=args.seed)
+    out = Path(args.out or cfg.get('work_dir') or f'work_dirs/{Path(args.config).stem}')
+    out.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(view).save(out / 'training_view.png')
+    draw_mask_ratios(preprocessor.diffusion.mask_ratio).savefig(out / 'mask_ratios.png')
     print(f'{out / "training_view.png"}\n{out / "mask_ratios.png"}')
-    return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(run(main))

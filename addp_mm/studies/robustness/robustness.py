@@ -14,7 +14,7 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmengine.runner.amp import autocast
 
-from ...apis.progress import progress_bar
+from ...cli.progress import progress_bar
 from ...datasets.class_subset_folder import class_folders, class_list
 from ...datasets.transforms import CorruptImage
 from ...evaluation.class_subset_accuracy import CORRUPTIONS, SEVERITIES

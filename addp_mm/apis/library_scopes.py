@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import importlib
-from argparse import Namespace
 from copy import deepcopy
 
 from mmengine.config import Config, ConfigDict
@@ -31,7 +30,7 @@ def check_scope(cfg: Config) -> None:
     except (ImportError, AssertionError) as error:     # mmdet and mmseg assert versions
         reason = str(error).splitlines()[0]
         raise ValueError(f'This config needs {scope}, which cannot be imported ({reason}): '
-                         '`python tools/check_env.py` prints the command that installs it.'
+                         'check_env.py prints the command that installs it.'
                          ) from error
 
 
@@ -42,12 +41,16 @@ def loader_defaults(cfg: Config) -> dict:
     return dict(pin_memory=True, collate_fn=dict(type='default_collate'))
 
 
-def draw_predictions(cfg: Config, args: Namespace) -> None:
+def draw_predictions(cfg: Config, show: bool, show_dir: str | None, interval: int,
+                     wait_time: float) -> None:
     """Have the predictions of a test shown in a window or written to a folder.
 
     Args:
         cfg: Changed in place.
-        args: ``show``, ``show_dir``, ``wait_time`` and ``interval`` of ``tools/test.py``.
+        show: Show them in a window.
+        show_dir: Folder for pictures of them.
+        interval: Show every n-th sample.
+        wait_time: Seconds to show each window.
 
     Raises:
         ValueError: If the config lacks the hook that draws.
@@ -57,15 +60,15 @@ def draw_predictions(cfg: Config, args: Namespace) -> None:
         raise ValueError('--show and --show-dir need a hook that draws: set default_hooks.'
                          'visualization in the config, for mmpretrain dict(type='
                          '\'VisualizationHook\').')
-    hook.update(show=args.show, wait_time=args.wait_time, interval=args.interval)
+    hook.update(show=show, wait_time=wait_time, interval=interval)
     if scope_of(cfg) not in _DENSE_SCOPES:
-        hook.update(enable=True, out_dir=args.show_dir)
+        hook.update(enable=True, out_dir=show_dir)
         return
     hook.draw = True
-    if args.show_dir is not None and scope_of(cfg) == 'mmdet':
-        hook.test_out_dir = args.show_dir
-    elif args.show_dir is not None:
-        cfg.visualizer.save_dir = args.show_dir
+    if show_dir is not None and scope_of(cfg) == 'mmdet':
+        hook.test_out_dir = show_dir
+    elif show_dir is not None:
+        cfg.visualizer.save_dir = show_dir
 
 
 def add_test_time_augmentation(cfg: Config) -> None:

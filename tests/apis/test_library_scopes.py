@@ -1,12 +1,10 @@
 """What the tools do by the library that a config is for."""
 from __future__ import annotations
 
-from argparse import Namespace
-
 import pytest
 from mmengine.config import Config
 
-from addp_mm.apis import launch_scopes
+from addp_mm.apis import library_scopes
 
 
 def config(scope: str, **more) -> Config:
@@ -18,7 +16,7 @@ def config(scope: str, **more) -> Config:
 @pytest.mark.parametrize('scope, stacks', [('mmpretrain', True), ('mmdet', False),
                                            ('mmseg', False)])
 def test_images_of_several_sizes_are_not_stacked(scope, stacks):
-    assert ('collate_fn' in launch_scopes.loader_defaults(config(scope))) == stacks
+    assert ('collate_fn' in library_scopes.loader_defaults(config(scope))) == stacks
 
 
 @pytest.mark.parametrize('scope, drawing', [
@@ -27,8 +25,8 @@ def test_images_of_several_sizes_are_not_stacked(scope, stacks):
     ('mmseg', dict(draw=True))])
 def test_pictures_go_where_the_user_says(scope, drawing):
     cfg = config(scope)
-    launch_scopes.draw_predictions(
-        cfg, Namespace(show=False, show_dir='out', wait_time=1., interval=2))
+    library_scopes.draw_predictions(
+        cfg, show=False, show_dir='out', interval=2, wait_time=1.)
     assert cfg.default_hooks.visualization == dict(
         type='Hook', show=False, wait_time=1., interval=2, **drawing)
     assert cfg.visualizer.get('save_dir') == ('out' if scope == 'mmseg' else None)
@@ -37,11 +35,11 @@ def test_pictures_go_where_the_user_says(scope, drawing):
 def test_views_of_the_config_are_used():
     cfg = config('mmseg', tta_model=dict(type='SegTTAModel'), tta_pipeline=['views'],
                  test_dataloader=dict(dataset=dict(pipeline=[])))
-    launch_scopes.add_test_time_augmentation(cfg)
+    library_scopes.add_test_time_augmentation(cfg)
     assert cfg.model == dict(type='SegTTAModel', module=dict(type='Model'))
     assert cfg.test_dataloader.dataset.pipeline == ['views']
 
 
 def test_library_of_mmpretrain_needs_no_check():
-    launch_scopes.check_scope(Config(dict(model=dict(type='Model'))))
-    assert launch_scopes.scope_of(Config(dict())) == 'mmpretrain'
+    library_scopes.check_scope(Config(dict(model=dict(type='Model'))))
+    assert library_scopes.scope_of(Config(dict())) == 'mmpretrain'

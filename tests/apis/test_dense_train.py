@@ -12,8 +12,9 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from addp_mm.apis import launch
-from tests.helpers.dense_runs import CONFIGS, arguments, needs_dense, options, prepare
+from addp_mm.apis.train import build_runner
+from addp_mm.apis.train import test_config as config_of_test
+from tests.helpers.dense_runs import CONFIGS, call, needs_dense, options, prepare
 
 pytestmark = needs_dense
 
@@ -33,8 +34,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(request: pytest.FixtureRequest, folder: Path) -> tuple[str, Path]:
     """A library, and the folder of a training with our tool."""
     scope = request.param
-    launch.train(arguments('train', CONFIGS[scope], '--work-dir', folder / scope, '--cfg-options',
-                           *options(folder, scope)))
+    call('train', CONFIGS[scope], '--work-dir', folder / scope, '--cfg-options',
+         *options(folder, scope))
     return scope, folder / scope
 
 
@@ -51,10 +52,9 @@ def test_our_tool_trains(trained):
 
 def test_our_tool_tests_and_draws(trained, folder, tmp_path):
     scope, work_dir = trained
-    launch.test(arguments(
-        'test', CONFIGS[scope], work_dir / 'iter_2.pth', '--work-dir', tmp_path / 'work',
-        '--show-dir', tmp_path / 'pictures', '--out', tmp_path / 'out.pkl', '--cfg-options',
-        *options(folder, scope)))
+    call('test', CONFIGS[scope], work_dir / 'iter_2.pth', '--work-dir', tmp_path / 'work',
+         '--show-dir', tmp_path / 'pictures', '--out', tmp_path / 'out.pkl', '--cfg-options',
+         *options(folder, scope))
     assert len(list(tmp_path.rglob('*/*.jpg')) + list(tmp_path.rglob('vis_image/*.png'))) == 3
     predictions = pickle.loads((tmp_path / 'out.pkl').read_bytes())
     assert len(predictions) == 3
@@ -67,16 +67,15 @@ def test_our_tool_tests_and_draws(trained, folder, tmp_path):
     ('mmseg', 'expects tta_model and tta_pipeline')])
 def test_views_that_cannot_be_merged_are_refused(folder, scope, message):
     with pytest.raises(ValueError, match=message):
-        launch.test(arguments('test', CONFIGS[scope], folder / 'addp.pth', '--tta'))
+        call('test', CONFIGS[scope], folder / 'addp.pth', '--tta')
 
 
 def test_boxes_of_several_views_are_merged(folder, tmp_path):
     """Without masks mmdet does it; the options of the command line are about the model inside."""
-    args = arguments('test', CONFIGS['mmdet'], folder / 'addp.pth', '--tta', '--cfg-options',
-                     'model.backbone.with_cp=True')
-    cfg = Config.fromfile(args.config)
+    cfg = Config.fromfile(CONFIGS['mmdet'])
     del cfg.model.roi_head.mask_head
-    cfg = launch.merge_test_args(cfg, args)
+    cfg = config_of_test(cfg, folder / 'addp.pth', tta=True,
+                      cfg_options={'model.backbone.with_cp': True})
     assert cfg.model.type == 'DetTTAModel' and cfg.model.module.backbone.with_cp
     assert cfg.test_dataloader.dataset.pipeline[-1].type == 'TestTimeAug'
 
@@ -127,10 +126,9 @@ def test_what_does_not_fit_stops_before_training(folder, tmp_path, monkeypatch, 
     instances = json.loads((folder / 'scenes' / 'coco' / 'instances_training.json').read_text())
     instances['annotations'] = []
     (folder / 'scenes' / 'coco' / 'empty.json').write_text(json.dumps(instances))
-    args = arguments('train', CONFIGS[scope], '--work-dir', 'work', '--cfg-options',
-                     *options(folder, scope, option))
     with pytest.raises(ValueError, match=message):
-        launch.train(args)
+        call('train', CONFIGS[scope], '--work-dir', 'work', '--cfg-options',
+             *options(folder, scope, option))
     assert not list(tmp_path.rglob('iter_*.pth'))
 
 
@@ -140,14 +138,13 @@ def test_label_beyond_the_classes_is_named(folder, tmp_path):
     path.mkdir()
     for index in range(6):
         Image.new('L', (96, 96), 12).save(path / f'{index:05d}.png')
-    args = arguments('train', CONFIGS['mmseg'], '--work-dir', tmp_path / 'work', '--cfg-options',
-                     *options(folder, 'mmseg',
-                              f'train_dataloader.dataset.data_prefix.seg_map_path={path}'))
     with pytest.raises(ValueError, match=r'png has label 11, expected 0 to 10 for 11 classes'):
-        launch.train(args)
+        call('train', CONFIGS['mmseg'], '--work-dir', tmp_path / 'work', '--cfg-options',
+             *options(folder, 'mmseg',
+                      f'train_dataloader.dataset.data_prefix.seg_map_path={path}'))
 
 
 def test_missing_library_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, 'mmdet.models', None)
     with pytest.raises(ValueError, match='needs mmdet, .*check_env.py'):
-        launch.build_runner(Config.fromfile(CONFIGS['mmdet']))
+        build_runner(Config.fromfile(CONFIGS['mmdet']))

@@ -1,9 +1,10 @@
-"""A progress bar for the command-line tools."""
+"""A progress bar."""
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
 
+from mmengine.dist import is_main_process
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -17,7 +18,7 @@ from rich.progress import (
 
 @contextlib.contextmanager
 def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar on stderr while a ``with`` lasts, if that is a terminal.
+    """Show a bar on stderr while a ``with`` lasts, if that is a terminal, by one process only.
 
     Args:
         title: What is done.
@@ -28,6 +29,16 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
     console = Console(stderr=True)
     columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(),
                TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    bar = Progress(*columns, console=console)
+    task = bar.add_task(title, total=None)
+
+    def report(done: int, total: int) -> None:
+        if console.is_terminal and is_main_process():
+            bar.start()
+            bar.update(task, completed=done, total=total)
+
+    try:
+        yield report
+    finally:
+        if console.is_terminal:
+            bar.stop()

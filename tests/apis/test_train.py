@@ -1,14 +1,11 @@
 """What the tools share: flags, the machine's limits, and what a user reads when it fails."""
 from __future__ import annotations
 
-import argparse
-import importlib.util
 import json
 import os
 import pickle
 import re
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
@@ -17,9 +14,13 @@ from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from addp_mm.apis import launch
+from addp_mm.apis import machine
+from addp_mm.apis.train import test_config as config_of_test
+from addp_mm.apis.train import train_config
+from addp_mm.cli import train as cli_train
 from addp_mm.registry import HOOKS, METRICS
 from tests.helpers.tiny_training import make_config, write_images
+from tests.helpers.tools import run_tool as run
 
 NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason='needs a machine without a GPU')
 
@@ -67,23 +68,14 @@ def write_config(folder: Path, **changes) -> Path:
     return folder / 'tiny.py'
 
 
-def tool(name: str) -> ModuleType:
-    path = Path(__file__).resolve().parents[2] / 'tools' / f'{name}.py'
-    spec = importlib.util.spec_from_file_location(f'tool_{name}', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def run(name: str, *words: str | Path) -> int:
-    """Call a tool as the command line does."""
-    module = tool(name)
-    return launch.run_tool(getattr(module, name), module.parse_args(list(map(str, words))))
-
-
 def merged(config: Path, *flags: str) -> Config:
-    args = tool('train').parse_args([str(config), *flags])
-    return launch.merge_train_args(Config.fromfile(config), args)
+    """The config that a command line trains."""
+    with pytest.MonkeyPatch.context() as patch:
+        trained = []
+        patch.setattr(cli_train, 'train', lambda config, **options: trained.append(
+            train_config(config, **options)))
+        cli_train.main([str(config), *flags])
+    return trained[0]
 
 
 def test_work_dir_is_that_of_flag_then_config_then_name(config_file):
@@ -131,13 +123,13 @@ def test_auto_scale_lr_flag(tmp_path):
 def test_config_is_adapted_to_a_machine_without_gpu(config_file):
     cfg = merged(config_file, '--cfg-options', 'optim_wrapper.type=AmpOptimWrapper',
                  'train_dataloader.prefetch_factor=2')
-    notes = ' '.join(launch.adapt_to_machine(cfg))
+    notes = ' '.join(machine.adapt_to_machine(cfg))
     assert cfg.optim_wrapper.type == 'mmpretrain.PortableAmpOptimWrapper'
     assert 'AmpOptimWrapper' in notes
     assert not cfg.train_dataloader.pin_memory and 'pin_memory is off' in notes
     assert not cfg.train_dataloader.persistent_workers and 'persistent_workers is off' in notes
     assert 'prefetch_factor' not in cfg.train_dataloader
-    assert launch.adapt_to_machine(cfg) == []
+    assert machine.adapt_to_machine(cfg) == []
 
 
 @NO_GPU
@@ -182,20 +174,7 @@ def test_broken_data_is_one_line_also_from_a_worker(config_file, tmp_path, capsy
     assert run('train', config_file, '--cfg-options', 'train_dataloader.num_workers='
                f'{num_workers}', 'train_dataloader.dataset.pipeline.1.min_bad_allowed=3') == 2
     error = capsys.readouterr().err
-    assert error.startswith('ValueError: 4 of ') and error.count('\n') == 1
-
-
-def test_bugs_are_not_hidden():
-    def raises_itself(args: argparse.Namespace) -> None:
-        raise ValueError('not raised in the package')
-
-    def fails_in_the_package(args: argparse.Namespace) -> None:
-        launch.rank_environment('none')
-
-    args = argparse.Namespace(local_rank=0)
-    for bug, kind in ((raises_itself, ValueError), (fails_in_the_package, KeyError)):
-        with pytest.raises(kind):
-            launch.run_tool(bug, args)
+    assert error.startswith('error: 4 of ') and error.count('\n') == 1
 
 
 def test_missing_file_while_training_keeps_its_traceback(tmp_path):
@@ -238,9 +217,8 @@ def test_mistakes_in_testing_are_one_line(config_file, capsys, words, message):
 def test_flags_of_testing_reach_the_config(tmp_path):
     hooks = dict(visualization=dict(type='VisualizationHook'))
     config = write_config(tmp_path, default_hooks=hooks)
-    args = tool('test').parse_args([str(config), str(config), '--show-dir', 'pictures', '--amp',
-                                    '--interval', '3', '--wait-time', '0.5', '--tta'])
-    cfg = launch.merge_test_args(Config.fromfile(config), args)
+    cfg = config_of_test(config, config, show_dir='pictures', amp=True, interval=3, wait_time=0.5,
+                      tta=True)
     assert cfg.default_hooks.visualization == dict(
         type='VisualizationHook', enable=True, show=False, wait_time=0.5, out_dir='pictures',
         interval=3)
@@ -263,9 +241,9 @@ def test_rank_is_read_from_the_launcher(monkeypatch, launcher, variables, expect
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert launch.rank_environment(launcher) == expected
+    assert machine.rank_environment(launcher) == expected
 
 
 def test_launcher_without_its_variables_is_explained():
     with pytest.raises(ValueError, match='SLURM_PROCID.*start the processes with srun'):
-        launch.rank_environment('slurm')
+        machine.rank_environment('slurm')

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from addp_mm.apis import ADDPInferencer
-from addp_mm.apis.generation_pictures import draw_lower_halves
+from addp_mm.apis.pictures import draw_lower_halves
 from addp_mm.visualization import edit_rows
 from tests.helpers.tiny import build_model, tiny_addp_cfg
 

@@ -1,0 +1,263 @@
+"""Trainings and tests from configs, with what OpenMMLab's tools set on their command lines.
+
+Importing this module imports ``addp_mm``, so that configs of other scopes know its parts as well.
+"""
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import mmengine
+from mmengine.config import Config, ConfigDict
+from mmengine.device import get_device
+from mmengine.registry import RUNNERS
+from mmengine.runner import EpochBasedTrainLoop, FlexibleRunner, Runner
+
+from ..checkpoints import read_pointer
+from .freed_memory import keep_freed_memory
+from .library_scopes import (
+    add_test_time_augmentation,
+    check_scope,
+    draw_predictions,
+    loader_defaults,
+    prediction_dump,
+)
+from .machine import adapt_to_machine, optim_wrappers
+
+
+def train(config: str | Path | Config, **options: Any) -> Runner | FlexibleRunner:
+    """Train.
+
+    Args:
+        config: Config file, or config.
+        **options: See :func:`train_config`.
+
+    Returns:
+        The runner.
+
+    Raises:
+        FileNotFoundError: If the checkpoint to resume or the training data does not exist.
+        ValueError: If the training data does not fill one batch.
+        KeyboardInterrupt: After Ctrl-C; the log then says how to go on.
+
+    Example:
+        >>> train('configs/digits/addp.py', work_dir='work_dirs/mine', resume=True)
+    """
+    runner = build_runner(train_config(config, **options))
+    check_data(runner, 'train', 'val')
+    if isinstance(runner, FlexibleRunner):      # it loads before any hook is called
+        runner.call_hook('choose_checkpoint')
+    try:
+        runner.train()
+    except KeyboardInterrupt:
+        last = read_pointer(runner.work_dir)
+        runner.logger.warning(
+            f'Interrupted in iteration {runner.iter + 1}. ' +
+            (f'The last checkpoint is {last}; the same command with --resume goes on from there.'
+             if last else 'There is no checkpoint yet: --resume would start anew.'))
+        raise
+    return runner
+
+
+def test(config: str | Path | Config, checkpoint: str | Path, out: str | None = None,
+         out_item: str | None = None, **options: Any) -> dict[str, float]:
+    """Test a checkpoint.
+
+    Args:
+        config: Config file, or config.
+        checkpoint: The weights, a file or a URL.
+        out: File for the results.
+        out_item: What goes there: 'metrics' or 'pred', the predictions; these by default.
+        **options: See :func:`test_config`.
+
+    Returns:
+        The metrics.
+
+    Raises:
+        FileNotFoundError: If the checkpoint does not exist.
+        ValueError: If options do not fit each other or the config.
+    """
+    if out is None and out_item is not None:
+        raise ValueError('--out-item says what to write, expected --out FILE as well.')
+    cfg = test_config(config, checkpoint, **options)
+    runner = build_runner(cfg)
+    check_data(runner, 'test')
+    if out and out_item in ('pred', None):
+        runner.test_evaluator.metrics.append(prediction_dump(cfg, out))
+    metrics = runner.test()
+    if out and out_item == 'metrics':
+        mmengine.dump(metrics, out)
+    return metrics
+
+
+def train_config(config: str | Path | Config, work_dir: str | Path | None = None,
+                 amp: bool = False, resume: bool | str | Path | None = None,
+                 validate: bool = True, auto_scale_lr: bool = False, pin_memory: bool = True,
+                 persistent_workers: bool = True, launcher: str = 'none',
+                 cfg_options: Mapping[str, Any] | None = None) -> Config:
+    """A config of a training as OpenMMLab's training tools change it.
+
+    Args:
+        config: Config file, or config, which is changed.
+        work_dir: Folder of logs, checkpoints and results; None: that of the config, or else one of
+            its name in ``work_dirs``.
+        amp: Use mixed precision.
+        resume: True or 'auto': go on from the last whole checkpoint in the folder; or a checkpoint.
+        validate: Validate in between.
+        auto_scale_lr: Scale the learning rate with the actual batch.
+        pin_memory: False turns it off in the data loaders.
+        persistent_workers: False: start new processes of the data loaders in every epoch.
+        launcher: What started the processes of a distributed run: 'none', 'pytorch', 'slurm' or
+            'mpi'.
+        cfg_options: Settings by dotted key; they come last.
+
+    Raises:
+        FileNotFoundError: If there is no such checkpoint.
+        ValueError: If the learning rate is to be scaled, and the config does not say its batch.
+    """
+    cfg = _with_common(config, work_dir, launcher)
+    if not validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    if amp:
+        for wrapper in optim_wrappers(cfg):
+            if 'Amp' not in str(wrapper.get('type')):
+                wrapper.type = 'AmpOptimWrapper'
+                wrapper.setdefault('loss_scale', 'dynamic')
+    if resume:
+        cfg.resume = True
+        cfg.load_from = None if resume in (True, 'auto') else _existing_checkpoint(resume)
+    if auto_scale_lr:
+        if not cfg.get('auto_scale_lr'):
+            raise ValueError('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config: '
+                             'the images per iteration that its learning rate is made for.')
+        cfg.auto_scale_lr.enable = True
+    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        _set_loader_defaults(cfg, name, pin_memory, persistent_workers=True)
+        if cfg.get(name) and not persistent_workers:
+            cfg[name].persistent_workers = False
+    cfg.merge_from_dict(dict(cfg_options or {}))
+    return cfg
+
+
+def test_config(config: str | Path | Config, checkpoint: str | Path,
+                work_dir: str | Path | None = None, amp: bool = False, show: bool = False,
+                show_dir: str | None = None, interval: int = 1, wait_time: float = 2.,
+                tta: bool = False, pin_memory: bool = True, launcher: str = 'none',
+                cfg_options: Mapping[str, Any] | None = None) -> Config:
+    """A config of a test as OpenMMLab's test tools change it.
+
+    Args:
+        config: Config file, or config, which is changed.
+        checkpoint: The weights, a file or a URL.
+        work_dir: See :func:`train_config`.
+        amp: Use mixed precision.
+        show: Show the predictions in a window.
+        show_dir: Folder for pictures of the predictions.
+        interval: Show every n-th sample.
+        wait_time: Seconds to show each window.
+        tta: Average over augmented images.
+        pin_memory: False turns it off in the data loader.
+        launcher: See :func:`train_config`.
+        cfg_options: Settings by dotted key; they come last.
+
+    Raises:
+        FileNotFoundError: If the checkpoint does not exist.
+        ValueError: If the config lacks what draws, or the views of an image cannot be merged.
+    """
+    cfg = _with_common(config, work_dir, launcher)
+    cfg.load_from = _existing_checkpoint(checkpoint)
+    cfg.resume = False
+    if amp:
+        cfg.test_cfg.fp16 = True
+    if show or show_dir is not None:
+        draw_predictions(cfg, show, show_dir, interval, wait_time)
+    _set_loader_defaults(cfg, 'test_dataloader', pin_memory)
+    cfg.merge_from_dict(dict(cfg_options or {}))
+    if tta:             # wraps the model that the options are about
+        add_test_time_augmentation(cfg)
+    return cfg
+
+
+def build_runner(cfg: Config) -> Runner | FlexibleRunner:
+    """Build the runner of a config, changed where this machine needs it; the log says how.
+
+    Raises:
+        ValueError: If the library that the config is for does not work, or the runner would pass
+            over a setting.
+    """
+    check_scope(cfg)
+    if 'FlexibleRunner' in cfg.get('runner_type', '') and cfg.get('activation_checkpointing'):
+        raise ValueError('FlexibleRunner does not read activation_checkpointing: move it to '
+                         'strategy.activation_checkpointing.')
+    notes = adapt_to_machine(cfg)
+    if get_device() == 'cpu' and keep_freed_memory():
+        notes.append('There is no GPU: the memory of freed tensors is kept for the next ones.')
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    for note in notes:
+        runner.logger.info(note)
+    return runner
+
+
+def check_data(runner: Runner, *phases: str) -> None:
+    """Build the data sets before the run starts, and see that they have images.
+
+    Args:
+        runner: The runner.
+        phases: 'train', 'val', 'test'; what the config leaves out is passed over.
+
+    Raises:
+        ValueError: If a data set is empty, or an epoch of training has no batch.
+    """
+    for phase in phases:
+        try:
+            loop = getattr(runner, f'{phase}_loop')
+        except ValueError as error:
+            if 'need at least one array' not in str(error):    # of mmengine, to serialize them
+                raise
+            raise ValueError(
+                f'{_source(runner.cfg[f"{phase}_dataloader"].dataset)} has no image with a label: '
+                f'expected at least one for {phase}_dataloader. Labels of classes that are not in '
+                'its metainfo.classes do not count.') from error
+        if isinstance(loop, EpochBasedTrainLoop) and len(loop.dataloader) == 0:
+            loader = loop.dataloader
+            raise ValueError(
+                f'{len(loader.dataset)} training images on {runner.world_size} processes do not '
+                f'fill one batch of {loader.batch_size}: lower train_dataloader.batch_size, or set '
+                'train_dataloader.drop_last=False.')
+
+
+def _source(dataset: ConfigDict) -> str:
+    """Where the labels of a data set are, by its config."""
+    place = dataset.get('ann_file') or dataset.get('data_prefix') or ''
+    if isinstance(place, dict):
+        place = place.get('seg_map_path') or next(iter(place.values()), '')
+    return os.path.join(dataset.get('data_root') or '', place) or dataset.type
+
+
+def _with_common(config: str | Path | Config, work_dir: str | Path | None,
+                 launcher: str) -> Config:
+    cfg = config if isinstance(config, Config) else Config.fromfile(config)
+    cfg.launcher = launcher
+    if work_dir is not None:
+        cfg.work_dir = str(work_dir)
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = os.path.join('work_dirs', Path(cfg.filename).stem)
+    return cfg
+
+
+def _set_loader_defaults(cfg: Config, name: str, pin_memory: bool, **defaults: bool) -> None:
+    """What the library's tools set where the config is silent: configs rely on it."""
+    if cfg.get(name) is None:
+        return
+    cfg[name] = ConfigDict({**loader_defaults(cfg), **defaults, **cfg[name]})
+    if not pin_memory:
+        cfg[name].pin_memory = False
+
+
+def _existing_checkpoint(path: str | Path) -> str:
+    if '://' not in str(path) and not Path(path).expanduser().is_file():
+        raise FileNotFoundError(f'Expected a checkpoint at {path}, there is no such file (from the '
+                                f'working folder {os.getcwd()}).')
+    return str(path)

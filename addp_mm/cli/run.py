@@ -1,0 +1,70 @@
+"""How a command ends: an exit code, and one line on what the user can mend."""
+from __future__ import annotations
+
+import re
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import distributed
+
+PACKAGE = Path(__file__).resolve().parents[1]
+EXIT_FAILED = 1             # a training failed
+EXIT_USER_ERROR = 2         # as argparse
+EXIT_INTERRUPTED = 130      # what shells report after Ctrl-C
+
+
+def run(main: Callable[[], object], resumable: bool = False) -> int:
+    """Call the main function of a command and turn what stops it into an exit code.
+
+    An error was raised on purpose, about the user's input, if the ``raise`` stands in this package
+    or in the file of ``main``; so is a missing package, and a file that cannot be read or written
+    outside of a training loop. Everything else is a bug, and keeps its traceback.
+
+    Args:
+        main: The function.
+        resumable: Whether the same command goes on where it was stopped.
+
+    Returns:
+        0; 1 after a training that failed (a ``RuntimeError``) and 2 after an error that the user
+        can mend, both said on stderr, the latter as one line; 130 after Ctrl-C.
+    """
+    try:
+        main()
+    except KeyboardInterrupt:
+        hint = ' Run the same command again to go on.' if resumable else ''
+        sys.stderr.write(f'Interrupted.{hint}\n')
+        return EXIT_INTERRUPTED
+    except (RuntimeError, ImportError, OSError, ValueError) as error:
+        if not is_meant_for_user(error, main):
+            raise
+        if isinstance(error, RuntimeError):
+            sys.stderr.write(f'{error}\n')
+            return EXIT_FAILED
+        # The last part is all of it, but for an error of a data loader's worker process.
+        message = str(error).rpartition(f'\n{type(error).__name__}: ')[2]
+        sys.stderr.write(f'error: {" ".join(message.split())}\n')
+        return EXIT_USER_ERROR
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+    return 0
+
+
+def is_meant_for_user(error: Exception, main: Callable[[], object]) -> bool:
+    """Whether an error is about the user's input, see :func:`run`."""
+    path, line = _origin(error)
+    is_ours = PACKAGE in Path(path).resolve().parents or path == main.__code__.co_filename
+    if is_ours and line.startswith('raise') or isinstance(error, ImportError):
+        return True
+    frames = traceback.extract_tb(error.__traceback__)
+    trains = any(Path(f.filename).name == 'loops.py' and f.name == 'run' for f in frames)
+    return isinstance(error, OSError) and not trains
+
+
+def _origin(error: Exception) -> tuple[str, str]:
+    """File and source line where an error was raised, be it in a data loader's worker process."""
+    if 'in DataLoader worker process' in str(error):    # it holds the worker's traceback as text
+        return re.findall(r'File "(.+)", line \d+, in .+\n +(.*)', str(error))[-1]
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return last.filename, last.line or ''

@@ -1,0 +1,50 @@
+"""One exit code and one message for each way a command may stop."""
+from __future__ import annotations
+
+import pytest
+
+from addp_mm.apis.machine import rank_environment
+from addp_mm.cli.run import run
+
+
+@pytest.mark.parametrize(('error', 'code', 'message'), [
+    (KeyboardInterrupt(), 130, 'Interrupted. Run the same command again to go on.\n'),
+    (RuntimeError('[1/3] failed.\nSee a.log.'), 1, '[1/3] failed.\nSee a.log.\n'),
+    (ValueError('expected a,\n  got b'), 2, 'error: expected a, got b\n'),
+    (FileNotFoundError('no such file'), 2, 'error: no such file\n'),
+    (ImportError('no package'), 2, 'error: no package\n'),
+])
+def test_what_stops_a_tool_is_said(error: BaseException, code: int, message: str,
+                                   capsys: pytest.CaptureFixture):
+    def main() -> None:
+        raise error
+
+    assert run(main, resumable=True) == code
+    assert capsys.readouterr().err == message
+
+
+def test_what_no_user_can_mend_is_raised():
+    with pytest.raises(ZeroDivisionError):
+        run(lambda: 1 / 0)
+
+
+def test_a_tool_that_ends(capsys: pytest.CaptureFixture):
+    assert run(lambda: 'report') == 0
+    assert capsys.readouterr().err == ''
+
+
+@pytest.mark.parametrize('kind', [int, float])
+def test_bugs_are_not_hidden(kind: type):
+    """A ValueError of Python itself, and a KeyError in the package."""
+    with pytest.raises(ValueError):
+        run(lambda: kind('x'))
+    with pytest.raises(KeyError):
+        run(lambda: rank_environment('none'))
+
+
+def test_what_the_package_refuses_is_one_line(monkeypatch: pytest.MonkeyPatch,
+                                              capsys: pytest.CaptureFixture):
+    monkeypatch.delenv('SLURM_PROCID', raising=False)
+    assert run(lambda: rank_environment('slurm')) == 2
+    error = capsys.readouterr().err
+    assert error.startswith('error: --launcher slurm expects') and error.count('\n') == 1
