@@ -1,7 +1,7 @@
 """Who imports whom: a folder of the package imports lower ones only, and nothing goes in a circle.
 
-Also what no file of the package may do: ``print()``, where there is a logger, and ``.cuda()``,
-where a CPU must do.
+Also what no file of the package may do: ``print()``, where there is a logger; ``.cuda()``, where a
+CPU must do; and name a path of the tools, which import the package.
 """
 from __future__ import annotations
 
@@ -101,6 +101,16 @@ def forbidden_calls(root: Path) -> list[str]:
     return found
 
 
+def strings_with(root: Path, part: str) -> list[str]:
+    """Return one line for each string, docstrings included, that holds ``part``."""
+    found = []
+    for path in sorted(root.rglob('*.py')):
+        for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found += [f'{path.relative_to(root)}:{node.lineno}'] * (part in node.value)
+    return found
+
+
 def test_every_folder_has_its_layer():
     units = {unit_of(module_name(path, PACKAGE)) for path in PACKAGE.rglob('*.py')}
     assert units == RANK.keys(), 'new folder: give it a line in LAYERS'
@@ -124,6 +134,11 @@ def test_no_print_and_no_cuda():
     assert forbidden_calls(PACKAGE) == []
 
 
+def test_the_package_knows_no_path_of_the_tools():
+    """It starts its own modules, and an installed package has its tools elsewhere."""
+    assert strings_with(PACKAGE, 'tools/') == []
+
+
 @pytest.fixture
 def bad_package(tmp_path: Path) -> Path:
     """A package that breaks each rule once, so that the walk itself is tested."""
@@ -139,7 +154,7 @@ def bad_package(tmp_path: Path) -> Path:
                                  'from ..models.addp import Head\n'
                                  'def go(x):\n    print(x.cuda())',
         'engine/hooks.py': 'def hook():\n    from ..apis import train',
-        'apis/train.py': '',
+        'apis/train.py': "'''Trains.'''\nTOOL = f'tools/{1}.py'",
     }
     for name, text in files.items():
         path = tmp_path / name
@@ -154,3 +169,4 @@ def test_the_walk_finds_what_is_wrong(bad_package: Path):
     ]
     assert set(import_cycle(bad_package)) >= {'generation.sampler', 'models.addp.head'}
     assert forbidden_calls(bad_package) == ['generation/sampler.py:4'] * 2
+    assert strings_with(bad_package, 'tools/') == ['apis/train.py:2']

@@ -71,7 +71,7 @@ def load_exactly(model: nn.Module, weights: dict[str, Tensor], path: str | Path)
             f'{path} holds the weights of another model than the {type(model).__name__} of the '
             f'config: {_few(missing)} missing, {_few(left)} left over. Take the config it was '
             'trained with; a released file must be converted first '
-            '(tools/convert_checkpoint.py).')
+            '(convert_checkpoint.py).')
     try:
         model.load_state_dict(weights)
     except (RuntimeError, ValueError) as error:

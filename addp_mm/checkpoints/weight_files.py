@@ -204,7 +204,7 @@ def _raise_missing(prefix: str, missing: list[str], wanted: int) -> None:
     raise ValueError(
         f'{len(missing)} of {wanted} tensors are not {where}: {_list_names(missing)}. Are they '
         'the weights of another model or of another size? A released file must be converted '
-        'first (tools/convert_checkpoint.py).')
+        'first (convert_checkpoint.py).')
 
 
 def _list_names(names: list[str], limit: int = 10) -> str:
@@ -277,7 +277,7 @@ def _load_untrusted(path: Path) -> Any:
         raise ValueError(
             f'{path} holds more than tensors and could run any program when it is read: {what}. '
             'If you trust where it comes from, allow it: in Python with trust=True, in '
-            'tools/convert_checkpoint.py with --trust-checkpoint, everywhere else with '
+            'convert_checkpoint.py with --trust-checkpoint, everywhere else with '
             f'{TRUST_VARIABLE}=1 in the environment.') from error
     except Exception as error:                     # A broken pickle may raise anything.
         raise _not_whole(path, error) from error

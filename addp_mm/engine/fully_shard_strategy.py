@@ -56,7 +56,7 @@ class FullyShardStrategy(DDPStrategy):
         super().__init__(**kwargs)
         if not self.distributed:
             raise ValueError('FullyShardStrategy spreads a model over processes, this run has one: '
-                             'start it with tools/dist_train.sh CONFIG GPUS, or take '
+                             'start it with dist_train.sh CONFIG GPUS, or take '
                              'runner_type and strategy out of the config.')
         self.layers = tuple(layers)
         self.activation_checkpointing = list(activation_checkpointing)

@@ -24,7 +24,7 @@ LOSSY = ('.jpg', '.jpeg', '.webp', '.avif')
 WHY_NOT_LOSSY = (
     'JPEG artefacts change the features that FID and the other metrics compare: a FID of 11.2 '
     'against PNG became 13.7 against the same images as JPEG. Save images as PNG; a reference set '
-    'is made from originals of any format by tools/prepare_reference.py.')
+    'is made from originals of any format by prepare_reference.py.')
 _THREADS = 4
 
 

@@ -36,7 +36,7 @@ class Reconstructions:
             raise ValueError(
                 f'The images of {images.path} have {tuple(images.image_size)} pixels, the '
                 f'tokenizer takes {tuple(wanted)}: make a reference set of that size '
-                '(tools/prepare_reference.py --size).')
+                '(prepare_reference.py --size).')
         tokenizer.load()
         self.tokenizer = tokenizer
         self.images = images

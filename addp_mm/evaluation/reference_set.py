@@ -78,7 +78,7 @@ def read_reference_record(folder: str | Path) -> dict[str, Any] | None:
         return None
     record = json.loads(path.read_text(encoding='utf-8'))
     if not record.pop('complete', False):
-        raise ValueError(f'The reference set {folder} is not complete. Run tools/'
+        raise ValueError(f'The reference set {folder} is not complete. Run '
                          f'prepare_reference.py {record["source"]} {folder} again: it goes on.')
     return record
 

@@ -1,4 +1,4 @@
-"""Predictions of a classifier that mmpretrain's or our ``tools/test.py --out`` stored.
+"""Predictions of a classifier that mmpretrain's or our ``test.py --out`` stored.
 
 Shapes: N images, C classes.
 """
@@ -15,7 +15,7 @@ from torch import Tensor
 
 
 def load_predictions(path: str | Path) -> tuple[Tensor, Tensor]:
-    """Read scores and labels from a file of ``tools/test.py --out FILE.pkl``.
+    """Read scores and labels from a file of ``test.py --out FILE.pkl``.
 
     Only tensors and plain values are read: a file that would run anything else is refused.
 
@@ -39,7 +39,7 @@ def load_predictions(path: str | Path) -> tuple[Tensor, Tensor]:
         labels = torch.cat([torch.as_tensor(sample['gt_label']).view(1) for sample in samples])
     except Exception as error:      # a broken pickle may raise anything
         raise ValueError(
-            f'{path} does not hold the predictions of a classifier with labels, as tools/test.py '
+            f'{path} does not hold the predictions of a classifier with labels, as test.py '
             f'CONFIG CHECKPOINT --out FILE.pkl writes them ({type(error).__name__}: {error}).'
         ) from error
     return scores, labels

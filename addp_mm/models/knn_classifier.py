@@ -23,7 +23,7 @@ class KNNClassifier(ImageClassifier):
 
     Each of the ``num_neighbors`` labelled images that are nearest by cosine similarity s votes for
     its class with exp(s / ``temperature``). The labelled images are encoded before the first
-    prediction, divided among the processes. Nothing is trained: it is run by ``tools/test.py`` with
+    prediction, divided among the processes. Nothing is trained: it is run by ``test.py`` with
     the checkpoint of a pre-training or of a classifier, or a released file.
 
     Source: DINO (arXiv 2104.14294), Sec. 4.2 and its release; ADDP's paper has no such evaluation.

@@ -12,7 +12,6 @@ from mmengine.registry import init_default_scope
 from addp_mm.checkpoints.weight_files import save_weights
 from addp_mm.studies import label_efficiency
 from addp_mm.studies.label_efficiency import (
-    METHODS,
     TUNING_SEED,
     LabelEfficiency,
     Method,
@@ -140,14 +139,3 @@ def test_table(tmp_path: Path):
     assert '| 85.0 ± 7.1 | 80.0 90.0 |' in text
     assert (tmp_path / 'recognition.md').read_text() == text
     assert json.loads((tmp_path / 'recognition.json').read_text()) == [row]
-
-
-@pytest.mark.parametrize('name', METHODS)
-def test_the_methods_configs_are_there(name: str):
-    method = METHODS[name]
-    cfg = method_config(CONFIGS, method, 0, *((method.rates[0], True) if method.rates
-                                              else (None, False)))
-    assert cfg.model.backbone.type == 'ADDPViT'
-    if 'norm' in name:
-        assert cfg.model.backbone.pre_norm
-    assert ('tokenizer' in cfg.model.backbone) == (name.endswith(('mage', 'tokens')))

@@ -6,19 +6,23 @@ from pathlib import Path
 
 import pytest
 
+from addp_mm.cli.run import run as run_command
 from addp_mm.studies import label_efficiency
-from addp_mm.studies.label_efficiency import Method
-from tests.helpers.tools import run_tool
+from addp_mm.studies.label_efficiency import Method, method_config
+from tests.helpers.tools import load_tool
+
+benchmark = load_tool('benchmark_recognition')
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / 'digits'
 
 
 @pytest.fixture
 def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
     """Run the tool in this process with one method; gives its exit code and output."""
     method = Method('k-NN', 'knn.py', checkpoint=str(tmp_path / 'encoder.pth'))
-    monkeypatch.setitem(label_efficiency.METHODS, 'knn_addp', method)
+    monkeypatch.setitem(benchmark.METHODS, 'knn_addp', method)
 
     def run(*words: str) -> tuple[int, str, str]:
-        code = run_tool('benchmark_recognition', '--out', tmp_path / 'out', *words)
+        code = run_command(lambda: benchmark.main(['--out', str(tmp_path / 'out'), *words]))
         return code, *capsys.readouterr()
 
     return run
@@ -49,3 +53,14 @@ def test_what_is_measured_is_reported_and_not_repeated(tool, tmp_path: Path,
     assert '| k-NN | 85.0 ± 7.1 | 80.0 90.0 |' in output
     assert (tmp_path / 'out' / 'recognition.md').read_text() == output
     assert json.loads((tmp_path / 'out' / 'recognition.json').read_text())[0]['method'] == 'k-NN'
+
+
+@pytest.mark.parametrize('name', benchmark.METHODS)
+def test_the_methods_configs_are_there(name: str):
+    method = benchmark.METHODS[name]
+    cfg = method_config(CONFIGS, method, 0, *((method.rates[0], True) if method.rates
+                                              else (None, False)))
+    assert cfg.model.backbone.type == 'ADDPViT'
+    if 'norm' in name:
+        assert cfg.model.backbone.pre_norm
+    assert ('tokenizer' in cfg.model.backbone) == (name.endswith(('mage', 'tokens')))

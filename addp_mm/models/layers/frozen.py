@@ -152,7 +152,7 @@ class FrozenModule(nn.Module):
         if not Path(self.checkpoint).is_file():
             raise FileNotFoundError(
                 f'The weights of the frozen {name} are not at {self.checkpoint}. Train one, or '
-                'convert a released file with tools/convert_checkpoint.py, and set `checkpoint`.')
+                'convert a released file with convert_checkpoint.py, and set `checkpoint`.')
         return Path(self.checkpoint)
 
     def _apply(self, fn: Callable, recurse: bool = True) -> FrozenModule:

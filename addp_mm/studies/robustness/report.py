@@ -37,7 +37,7 @@ def records_of_predictions(folder: Path,
     """Compute the records of stored predictions.
 
     Args:
-        folder: Holds ``<part>.pkl`` files of ``tools/test.py --out``, for example
+        folder: Holds ``<part>.pkl`` files of ``test.py --out``, for example
             ``imagenet-a.pkl`` and ``imagenet-c_fog_3.pkl``. Labels are places among all classes.
         class_names: The classes of the classifier, if they are not ImageNet's. The subset is then
             the classes that have an image.
