@@ -4,7 +4,7 @@ from __future__ import annotations
 import re
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from torch import distributed
@@ -13,9 +13,10 @@ PACKAGE = Path(__file__).resolve().parents[1]
 EXIT_FAILED = 1             # a training failed
 EXIT_USER_ERROR = 2         # as argparse
 EXIT_INTERRUPTED = 130      # what shells report after Ctrl-C
+Main = Callable[[Sequence[str] | None], object]
 
 
-def run(main: Callable[[], object], resumable: bool = False) -> int:
+def run(main: Main, words: Sequence[str] | None = None, resumable: bool = False) -> int:
     """Call the main function of a command and turn what stops it into an exit code.
 
     An error was raised on purpose, about the user's input, if the ``raise`` stands in this package
@@ -23,7 +24,8 @@ def run(main: Callable[[], object], resumable: bool = False) -> int:
     outside of a training loop. Everything else is a bug, and keeps its traceback.
 
     Args:
-        main: The function.
+        main: The function; it takes the words of the command line.
+        words: These; None: those of this process.
         resumable: Whether the same command goes on where it was stopped.
 
     Returns:
@@ -31,7 +33,7 @@ def run(main: Callable[[], object], resumable: bool = False) -> int:
         can mend, both said on stderr, the latter as one line; 130 after Ctrl-C.
     """
     try:
-        main()
+        main(words)
     except KeyboardInterrupt:
         hint = ' Run the same command again to go on.' if resumable else ''
         sys.stderr.write(f'Interrupted.{hint}\n')
@@ -51,7 +53,7 @@ def run(main: Callable[[], object], resumable: bool = False) -> int:
     return 0
 
 
-def is_meant_for_user(error: Exception, main: Callable[[], object]) -> bool:
+def is_meant_for_user(error: Exception, main: Main) -> bool:
     """Whether an error is about the user's input, see :func:`run`."""
     path, line = _origin(error)
     is_ours = PACKAGE in Path(path).resolve().parents or path == main.__code__.co_filename

@@ -16,7 +16,7 @@ from addp_mm.cli.run import run
 ])
 def test_what_stops_a_tool_is_said(error: BaseException, code: int, message: str,
                                    capsys: pytest.CaptureFixture):
-    def main() -> None:
+    def main(words: object) -> None:
         raise error
 
     assert run(main, resumable=True) == code
@@ -25,11 +25,11 @@ def test_what_stops_a_tool_is_said(error: BaseException, code: int, message: str
 
 def test_what_no_user_can_mend_is_raised():
     with pytest.raises(ZeroDivisionError):
-        run(lambda: 1 / 0)
+        run(lambda words: 1 / 0)
 
 
 def test_a_tool_that_ends(capsys: pytest.CaptureFixture):
-    assert run(lambda: 'report') == 0
+    assert run(lambda words: 'report') == 0
     assert capsys.readouterr().err == ''
 
 
@@ -37,14 +37,14 @@ def test_a_tool_that_ends(capsys: pytest.CaptureFixture):
 def test_bugs_are_not_hidden(kind: type):
     """A ValueError of Python itself, and a KeyError in the package."""
     with pytest.raises(ValueError):
-        run(lambda: kind('x'))
+        run(lambda words: kind('x'))
     with pytest.raises(KeyError):
-        run(lambda: rank_environment('none'))
+        run(lambda words: rank_environment('none'))
 
 
 def test_what_the_package_refuses_is_one_line(monkeypatch: pytest.MonkeyPatch,
                                               capsys: pytest.CaptureFixture):
     monkeypatch.delenv('SLURM_PROCID', raising=False)
-    assert run(lambda: rank_environment('slurm')) == 2
+    assert run(lambda words: rank_environment('slurm')) == 2
     error = capsys.readouterr().err
     assert error.startswith('error: --launcher slurm expects') and error.count('\n') == 1

@@ -68,7 +68,7 @@ def _train(config: Path, work_dir: Path, flags: tuple[str, ...], stop_at: int | 
     hook = f'custom_hooks.{len(Config.fromfile(config).custom_hooks) - 1}.stop_at={stop_at}'
     words = [str(config), '--work-dir', str(work_dir), '--launcher', 'pytorch', *flags,
              '--cfg-options', hook]
-    assert run(lambda: main(words)) == (EXIT_INTERRUPTED if stop_at else 0)
+    assert run(main, words) == (EXIT_INTERRUPTED if stop_at else 0)
 
 
 @pytest.fixture(scope='module')

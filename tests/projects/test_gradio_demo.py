@@ -83,7 +83,7 @@ def test_without_gradio_the_command_says_what_to_install(
     import launch
     monkeypatch.setitem(sys.modules, 'gradio', None)
     monkeypatch.delitem(sys.modules, 'page', raising=False)
-    assert run(lambda: launch.main(['config.py', 'weights.pth'])) == 2
+    assert run(launch.main, ['config.py', 'weights.pth']) == 2
     assert 'pip install "gradio>=6"' in capsys.readouterr().err
 
 

@@ -22,7 +22,7 @@ def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     monkeypatch.setitem(benchmark.METHODS, 'knn_addp', method)
 
     def run(*words: str) -> tuple[int, str, str]:
-        code = run_command(lambda: benchmark.main(['--out', str(tmp_path / 'out'), *words]))
+        code = run_command(benchmark.main, ['--out', str(tmp_path / 'out'), *words])
         return code, *capsys.readouterr()
 
     return run
