@@ -1,6 +1,6 @@
 """A feature extractor of torch-fidelity that takes no time, and image sets to try it on.
 
-Also what ``--import tiny_features`` of the tools imports.
+Also what ``--import tests.helpers.tiny_features`` of the tools imports.
 """
 from __future__ import annotations
 

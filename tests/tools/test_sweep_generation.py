@@ -44,7 +44,7 @@ def tool(model: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def run(name: str, *arguments: object) -> tuple[int, str, str]:
         words = [name, *model, '--reference', reference, '--out', tmp_path / 'out',
                  '--device', 'cpu', '--num-images', IMAGES, '--extractor', NAME,
-                 '--import', 'tiny_features', '--no-cache', *arguments]
+                 '--import', 'tests.helpers.tiny_features', '--no-cache', *arguments]
         return run_tool('sweep_generation', *words), *capsys.readouterr()
 
     return run
