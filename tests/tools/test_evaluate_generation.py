@@ -16,7 +16,8 @@ from tests.helpers.tiny import build_model, tiny_addp_cfg, tiny_tokenizer_cfg
 from tests.helpers.tiny_features import NAME, random_images, write_png
 from tests.helpers.tools import run_tool
 
-TINY = ('--extractor', NAME, '--import', 'tests.helpers.tiny_features', '--device', 'cpu', '--batch-size', 7)
+TINY = ('--extractor', NAME, '--import', 'tests.helpers.tiny_features', '--device', 'cpu',
+        '--batch-size', 7)
 
 
 @pytest.fixture

@@ -121,7 +121,8 @@ def tool(tmp_path: Path, capsys: pytest.CaptureFixture) -> Run:
         words = [tmp_path / rows, '--out', tmp_path / 'out', '--device', 'cpu',
                  '--finetune', tmp_path / 'finetune.py', '--reference', tmp_path / 'reference',
                  '--num-images', IMAGES, '--steps', 2, '--extractor', NAME,
-                 '--import', 'tests.helpers.tiny_features', '--no-cache', '--metrics', 'fid', 'is', *arguments]
+                 '--import', 'tests.helpers.tiny_features', '--no-cache', '--metrics', 'fid', 'is',
+                 *arguments]
         return run_tool('run_ablations', *words), *capsys.readouterr()
 
     return run
