@@ -43,7 +43,7 @@ def run(script: Path, *words: str | Path, cwd: Path, **variables: str
 @pytest.mark.skipif(torch.cuda.is_available(), reason='needs a machine without a GPU')
 def test_two_processes_train_without_a_gpu(tools, tmp_path):
     config = make_config(tmp_path, write_images(tmp_path / 'my images'))
-    config.update(custom_imports=dict(imports=['tiny_training'], allow_failed_imports=False),
+    config.update(custom_imports=dict(imports=['tests.helpers.tiny_training'], allow_failed_imports=False),
                   env_cfg=dict(dist_cfg=dict(backend='nccl')), resume=True)
     del config['work_dir']
     Config(config).dump(tmp_path / 'my config.py')

@@ -23,6 +23,9 @@ def main(words: list[str] | None = None) -> None:
     """Write the figure and print where it is."""
     args = parse_args(words)
     figure = draw_curves([read_run(run_dir) for run_dir in args.runs])
+    formats = figure.canvas.get_supported_filetypes()
+    if args.out.suffix[1:] not in formats:
+        raise ValueError(f'--out must end in one of {", ".join(formats)}, got {args.out}.')
     args.out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(args.out)
     print(args.out)
