@@ -16,7 +16,6 @@ from addp_mm.checkpoints import is_whole
 from tests.helpers.tiny_training import make_config, write_images
 
 ROOT = Path(__file__).resolve().parents[2]
-HELPERS = ROOT / 'tests'
 
 
 @pytest.fixture
@@ -34,7 +33,7 @@ def free_port() -> str:
 def run(script: Path, *words: str | Path, cwd: Path, **variables: str
         ) -> subprocess.CompletedProcess:
     path = f'{cwd}:{Path(sys.executable).parent}:{os.environ["PATH"]}'
-    environment = {**os.environ, 'PATH': path, 'PYTHONPATH': f'{ROOT}:{HELPERS}', **variables}
+    environment = {**os.environ, 'PATH': path, 'PYTHONPATH': str(ROOT), **variables}
     return subprocess.run(
         ['bash', script, *map(str, words)], cwd=cwd, env=environment, text=True, timeout=120,
         capture_output=True)
@@ -43,7 +42,8 @@ def run(script: Path, *words: str | Path, cwd: Path, **variables: str
 @pytest.mark.skipif(torch.cuda.is_available(), reason='needs a machine without a GPU')
 def test_two_processes_train_without_a_gpu(tools, tmp_path):
     config = make_config(tmp_path, write_images(tmp_path / 'my images'))
-    config.update(custom_imports=dict(imports=['tests.helpers.tiny_training'], allow_failed_imports=False),
+    imports = dict(imports=['tests.helpers.tiny_training'], allow_failed_imports=False)
+    config.update(custom_imports=imports,
                   env_cfg=dict(dist_cfg=dict(backend='nccl')), resume=True)
     del config['work_dir']
     Config(config).dump(tmp_path / 'my config.py')
