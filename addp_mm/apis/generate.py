@@ -15,7 +15,7 @@ from mmengine.device import get_device
 from mmengine.logging import MMLogger
 
 from ..checkpoints.weight_files import sha256_of
-from ..generation import extend, to_pixels, uncrop_margins
+from ..generation import extend, from_pixels, to_pixels, uncrop_margins
 from ..visualization import edits, spread_steps
 from .freed_memory import keep_freed_memory
 from .image_input import read_image, read_mask
@@ -162,7 +162,7 @@ def edit(inferencer: ADDPInferencer, image: str | Path, out: Path, mask: str | P
         raise ValueError(f'{existing[0]} exists already. Choose another --out, or allow it to be '
                          'replaced with --overwrite.')
     results = inferencer.edit(canvas, region, num_samples, seed, hint, batch_size, **sampler)
-    pictures = [*results, _overview(canvas, region, results)]
+    pictures = [*results, edits(canvas, region, from_pixels(results))]
     _save(pictures, paths)
     MMLogger.get_current_instance().info(f'The results are in {out}; all on one picture: '
                                          f'{paths[-1]}')
@@ -210,7 +210,3 @@ def _edited_region(file: str | Path, mask: str | Path | None, outpaint: Sequence
     if uncrop is not None:
         return extend(image, **uncrop_margins(size, uncrop))
     return extend(image, *outpaint)
-
-
-def _overview(image: torch.Tensor, mask: torch.Tensor, results: np.ndarray) -> np.ndarray:
-    return edits(image, mask, torch.from_numpy(results).permute(0, 3, 1, 2).float() / 255)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..generation import SamplingResult
+from ..generation import SamplingResult, from_pixels
 from ..visualization import (
     denoising_chain,
     edit_rows,
@@ -38,7 +38,7 @@ def draw_generation(inferencer: ADDPInferencer, num_images: int = 16, seed: int 
     _, first = next(batches)
     images = inferencer.generate(num_images, seed, batch_size=batch_size, **sampler)
     return dict(
-        samples=sample_grid(torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255),
+        samples=sample_grid(from_pixels(images)),
         steps=draw_steps(first, 0, num_steps),
         embeddings=draw_embeddings(first, 0, num_steps))
 
@@ -60,7 +60,7 @@ def draw_lower_halves(inferencer: ADDPInferencer, images: torch.Tensor, num_samp
     mask = torch.zeros(images.shape[2:], dtype=torch.bool)
     mask[images.shape[2] // 2:] = True
     results = [inferencer.edit(image, mask, num_samples, seed, **sampler) for image in images]
-    return edit_rows([(image, mask, torch.from_numpy(result).permute(0, 3, 1, 2).float() / 255)
+    return edit_rows([(image, mask, from_pixels(result))
                       for image, result in zip(images, results, strict=True)])
 
 

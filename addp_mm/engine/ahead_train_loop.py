@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop
 from torch import Tensor, nn
 
 from ..registry import LOOPS
 from .hooks import SeedIterationHook
+from .unwrapped import unwrapped
 
 
 class PreparedBatch(dict):
@@ -103,10 +103,8 @@ class AheadTrainLoop(EpochBasedTrainLoop):
         seeding = [hook for hook in self.runner.hooks if isinstance(hook, SeedIterationHook)]
         for hook in seeding:
             hook.seed(self.runner, iteration)
-        model = self.runner.model
-        model = model.module if is_model_wrapper(model) else model
         with torch.cuda.stream(self._stream):       # does nothing where there is none
-            content = model.data_preprocessor(batch, True)
+            content = unwrapped(self.runner.model).data_preprocessor(batch, True)
         done = None if self._stream is None else self._stream.record_event()
         return PreparedBatch(content, done, self._draws() if seeding else None)
 

@@ -3,12 +3,13 @@ from __future__ import annotations
 
 import torch
 from mmengine.evaluator import Evaluator
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner, TestLoop
 from mmengine.runner.amp import autocast
 from torch.utils.data import DataLoader, Dataset
 
+from ..generation import as_saved
 from ..registry import DATASETS, LOOPS, TASK_UTILS
+from .unwrapped import unwrapped
 
 
 @DATASETS.register_module()
@@ -61,9 +62,8 @@ class GenerationTestLoop(TestLoop):
                  evaluator: Evaluator | dict | list, sampler: dict | None = None, seed: int = 0,
                  fp16: bool = False) -> None:
         super().__init__(runner, dataloader, evaluator, fp16)
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         self.generator = TASK_UTILS.build(
-            dict(type='ImageGenerator', model=model, sampler=sampler))
+            dict(type='ImageGenerator', model=unwrapped(runner.model), sampler=sampler))
         self.seed = seed
 
     @torch.no_grad()
@@ -78,8 +78,7 @@ class GenerationTestLoop(TestLoop):
         with autocast(enabled=self.fp16):
             indices = [int(index) for index in data_batch['index']]
             images = self.generator.generate(indices, self.seed).images
-        # Cut off, not rounded, as when they are saved (reference release).
-        outputs = [dict(generated=image) for image in (images * 255).byte()]
+        outputs = [dict(generated=image) for image in as_saved(images)]
         self.evaluator.process(data_samples=outputs, data_batch=data_batch)
         self.runner.call_hook('after_test_iter', batch_idx=idx, data_batch=data_batch,
                               outputs=outputs)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from mmengine.evaluator import BaseMetric
 
+from ..generation import as_saved
 from ..registry import METRICS
 from .feature_extractor import FeatureExtractor, MetricFeatures
 
@@ -56,9 +57,7 @@ class ClassifierConfidence(BaseMetric):
             data_batch: Not read.
             data_samples: For each image ``image_key``, (3, H, W), RGB, uint8 or floats in [0, 1].
         """
-        images = torch.stack([sample[self.image_key] for sample in data_samples])
-        if images.is_floating_point():
-            images = (images * 255).byte()      # cut off, as when they are saved
+        images = as_saved(torch.stack([sample[self.image_key] for sample in data_samples]))
         probs = self.extract.to(images.device)(images)[_LOGITS].softmax(dim=1)
         self.results.extend(row.numpy() for row in probs)
 

@@ -12,6 +12,7 @@ import torch
 from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
+from ..generation import as_saved
 from ..registry import METRICS
 from .feature_extractor import METRICS as NAMES
 from .feature_extractor import FeatureExtractor, MetricFeatures
@@ -96,10 +97,7 @@ class GenerationQuality(BaseMetric):
         return score(_stack(generated), reference)
 
     def _rows(self, images: list[Tensor]) -> list[Row]:
-        batch = torch.stack(images)
-        if batch.is_floating_point():
-            # Cut off, as when they are saved (reference release). What was 8-bit stays the same.
-            batch = (batch * 255).byte()
+        batch = as_saved(torch.stack(images))
         features = self.extract.to(batch.device)(batch)
         # Rows as arrays: a pickled view of a tensor would carry the whole batch.
         return [{metric: values[i].numpy() for metric, values in features.items()}

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch import Tensor
 
-from ..generation import to_pixels
+from ..generation import as_saved
 from ..models.layers import FrozenModule
 from .image_set import ImageSet
 
@@ -52,8 +52,8 @@ class Reconstructions:
         for batch in self.images.batches(batch_size):
             with self.tokenizer.running() as tokenizer:
                 _, latents = tokenizer.encode(batch.to(self.tokenizer.device).float() / 255)
-                pixels = to_pixels(tokenizer.decode(latents).float())
-            yield pixels.permute(0, 3, 1, 2)
+                images = tokenizer.decode(latents).float()
+            yield as_saved(images).cpu()
 
 
 def load_tokenizer(config: str | Path, weights: str | None = None,

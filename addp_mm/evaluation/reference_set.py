@@ -13,11 +13,11 @@ from PIL import Image
 from torchvision.transforms.functional import InterpolationMode, center_crop, resize
 
 from ..atomic_write import atomic_write, write_json
+from ..datasets.image_folder import EXTENSIONS
 from ..result_folder import other_settings
 from .image_set import ImageSet, open_image_set
 
 RECORD = 'reference.json'
-EXTENSIONS = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp')
 
 
 def prepare_reference(source: str | Path, out: str | Path, size: int = 256,

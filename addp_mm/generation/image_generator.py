@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+import numpy as np
 import torch
 from einops import rearrange
 from torch import Tensor, nn
@@ -79,13 +80,23 @@ class ImageGenerator:
             networks, start, ImageNoise(seed, indices), first_step, record)
 
 
-def to_pixels(images: Tensor) -> Tensor:
-    """Images (N, 3, H, W) to (N, H, W, 3) uint8 on the CPU.
+def as_saved(images: Tensor) -> Tensor:
+    """Images of any shape as uint8, where they are.
 
     Values are clamped, times 255, and cut off, not rounded (reference release): on average half a
     level darker than rounded ones, which metrics may notice.
 
     Args:
-        images: RGB around [0, 1].
+        images: Around [0, 1]; uint8 stays the same.
     """
-    return rearrange((images.clamp(0, 1) * 255).byte(), 'n c h w -> n h w c').cpu()
+    return images if images.dtype == torch.uint8 else (images.clamp(0, 1) * 255).byte()
+
+
+def to_pixels(images: Tensor) -> Tensor:
+    """Images (N, 3, H, W), RGB around [0, 1], to (N, H, W, 3) on the CPU, see :func:`as_saved`."""
+    return rearrange(as_saved(images), 'n c h w -> n h w c').cpu()
+
+
+def from_pixels(pixels: np.ndarray) -> Tensor:
+    """Pixels (N, H, W, 3) uint8 to images (N, 3, H, W) in [0, 1]."""
+    return rearrange(torch.from_numpy(pixels), 'n h w c -> n c h w').float() / 255

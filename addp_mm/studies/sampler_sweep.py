@@ -18,7 +18,7 @@ from ..cli.progress import progress_bar
 from ..evaluation.feature_extractor import MetricFeatures
 from ..evaluation.generation_scores import ReferenceFeatures, score
 from ..evaluation.quality_record import quality_record
-from ..generation import to_pixels
+from ..generation import as_saved
 from ..result_folder import ResultFolder, try_lock
 from ..visualization.sweep_plot import draw_sweep
 from .tables import csv_table, markdown_table, score_names
@@ -188,7 +188,7 @@ class Sweep:
         parts = []
         for batch, result in self.inferencer.generate_batches(
                 indices, self.seed, self.batch_size, **sampler):
-            parts.append(self.extract(to_pixels(result.images).permute(0, 3, 1, 2)))
+            parts.append(self.extract(as_saved(result.images)))
             bar(batch[-1] + 1, self.num_images)
         return {metric: torch.cat([part[metric] for part in parts])
                 for metric in self.extract.metrics}

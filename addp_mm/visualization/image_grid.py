@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from torch import Tensor
+from torchvision.utils import make_grid
 
 from .canvas import fit, frame, join, text_box, to_uint8
 
@@ -70,6 +71,8 @@ def sample_grid(images: Tensor, columns: int | None = None, gap: int = 2) -> np.
         raise ValueError('sample_grid needs at least one image and one column, got '
                          f'{len(images)} images and {columns=}.')
     columns = min(len(images), columns or math.ceil(math.sqrt(len(images))))
-    pixels = list(to_uint8(fit(images, max(SAMPLE_MIN_SIDE, *images.shape[2:]))))
-    rows = [join(pixels[i:i + columns], axis=1, gap=gap) for i in range(0, len(pixels), columns)]
-    return frame(join(rows, axis=0, gap=gap))
+    images = fit(images, max(SAMPLE_MIN_SIDE, *images.shape[2:]))
+    grid = make_grid(images, nrow=columns, padding=gap, pad_value=1.)
+    if len(images) > 1:     # then it has a margin of its own
+        grid = grid[:, gap:grid.shape[1] - gap, gap:grid.shape[2] - gap]
+    return frame(to_uint8(grid[None])[0])

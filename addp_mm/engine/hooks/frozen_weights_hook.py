@@ -3,11 +3,11 @@ from __future__ import annotations
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from ...models.layers import FrozenModule
 from ...registry import HOOKS
+from ..unwrapped import unwrapped
 
 FROZEN_WEIGHTS = 'frozen_weights'       # where the hashes stand in a checkpoint's meta
 
@@ -59,5 +59,5 @@ class FrozenWeightsHook(Hook):
 
 
 def _frozen_modules(runner: Runner) -> dict[str, FrozenModule]:
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    return {n: m for n, m in model.named_modules() if isinstance(m, FrozenModule)}
+    modules = unwrapped(runner.model).named_modules()
+    return {n: m for n, m in modules if isinstance(m, FrozenModule)}

@@ -5,12 +5,13 @@ import math
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch.distributed.fsdp import FSDPModule
 from torchvision.utils import make_grid
 
+from ...generation import to_pixels
 from ...registry import HOOKS, TASK_UTILS
+from ..unwrapped import unwrapped
 
 
 @HOOKS.register_module()
@@ -79,10 +80,8 @@ class GenerationPreviewHook(Hook):
             return
         columns = math.ceil(math.sqrt(self.num_images))
         grid = make_grid(result.images.float().cpu(), nrow=columns, pad_value=1.)
-        pixels = (grid.clamp(0, 1) * 255).byte().permute(1, 2, 0).numpy()
-        runner.visualizer.add_image(self.name, pixels, step=runner.iter)
+        runner.visualizer.add_image(self.name, to_pixels(grid[None])[0].numpy(), step=runner.iter)
 
     def _generator(self, runner: Runner) -> object:
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        return TASK_UTILS.build(
-            dict(type='ImageGenerator', model=model, sampler=self.sampler))
+        return TASK_UTILS.build(dict(
+            type='ImageGenerator', model=unwrapped(runner.model), sampler=self.sampler))

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 
 from mmengine.dataset import BaseDataset
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
 from ...registry import HOOKS
+from ..unwrapped import unwrapped
 
 IGNORED = 255       # mmseg's value of pixels without a label
 
@@ -58,7 +58,7 @@ def _check(dataset: BaseDataset, model: nn.Module) -> None:
         raise ValueError(
             f'{_source(dataset)} knows {known} of the {len(classes)} classes '
             f'{_shorten(classes)}: correct the names in the dataset\'s metainfo.classes.')
-    for name, head in _heads(model.module if is_model_wrapper(model) else model):
+    for name, head in _heads(unwrapped(model)):
         if classes and head.num_classes != len(classes):
             raise ValueError(
                 f'model.{name} has {head.num_classes} classes, {_source(dataset)} has '

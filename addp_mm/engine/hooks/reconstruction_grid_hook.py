@@ -4,12 +4,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torchvision.utils import make_grid
 
 from ...registry import HOOKS
+from ...visualization.canvas import to_uint8
 
 
 @HOOKS.register_module()
@@ -71,11 +73,11 @@ class ReconstructionGridHook(Hook):
         self._validations += 1
         if self._pairs and (self._validations - 1) % self.interval == 0:
             grid = draw_pairs(self._pairs, self.columns)
-            runner.visualizer.add_image(self.name, grid.numpy(), step=runner.iter)
+            runner.visualizer.add_image(self.name, grid, step=runner.iter)
         self._pairs.clear()
 
 
-def draw_pairs(pairs: Sequence[tuple[torch.Tensor, torch.Tensor]], columns: int) -> torch.Tensor:
+def draw_pairs(pairs: Sequence[tuple[torch.Tensor, torch.Tensor]], columns: int) -> np.ndarray:
     """Rows of images, each with the row of their reconstructions below it.
 
     Args:
@@ -92,4 +94,4 @@ def draw_pairs(pairs: Sequence[tuple[torch.Tensor, torch.Tensor]], columns: int)
         for images in zip(*row, strict=True):
             tiles += [*images, *blank * (min(columns, len(pairs)) - len(row))]
     grid = make_grid(torch.stack(tiles).float(), nrow=min(columns, len(pairs)), pad_value=1.)
-    return (grid.clamp(0, 1) * 255).round().byte().permute(1, 2, 0)
+    return to_uint8(grid[None])[0]

@@ -7,12 +7,12 @@ from statistics import mean
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 
 from ...apis.output_folder import save_image
 from ...atomic_write import write_json, write_whole
+from ...generation import from_pixels
 from ...visualization.image_grid import image_grid
 from ..tables import markdown_table, score_names
 
@@ -101,5 +101,5 @@ def _draw_samples(records: Sequence[Record], out: Path) -> np.ndarray:
 
 def _read_strip(folder: Path, width: int) -> Tensor:
     """The images beside each other in a picture, as (N, 3, H, W) in [0, 1]."""
-    pixels = torch.from_numpy(np.array(Image.open(folder / SAMPLES)))
-    return torch.stack(pixels.split(width, dim=1)).permute(0, 3, 1, 2).float() / 255
+    pixels = np.array(Image.open(folder / SAMPLES))
+    return from_pixels(np.stack(np.split(pixels, pixels.shape[1] // width, axis=1)))

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from mmengine.visualization import Visualizer
@@ -33,7 +34,7 @@ def validate(hook: ReconstructionGridHook, runner: SimpleNamespace, *sizes: int)
 
 def test_images_stand_above_their_reconstructions():
     grid = draw_pairs([(BLACK, GREY), (WHITE, BLACK), (GREY, WHITE)], columns=2)
-    assert grid.dtype == torch.uint8 and grid.shape == (4 * 6 + 2, 2 * 6 + 2, 3)
+    assert grid.dtype == np.uint8 and grid.shape == (4 * 6 + 2, 2 * 6 + 2, 3)
     centres = grid[4::6, 4::6, 0].tolist()
     assert centres == [[0, 255], [128, 0], [128, 255], [255, 255]]
 
