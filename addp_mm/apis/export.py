@@ -1,0 +1,265 @@
+"""Encoders for programs without this package: ONNX, TorchScript, torch.export, timm.
+
+Shapes: N images of H x W pixels, (h, w) patch grid, D embedding dims.
+"""
+from __future__ import annotations
+
+import json
+import re
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from torch import Tensor, nn
+
+from ..atomic_write import atomic_write
+from ..checkpoints import load_encoder
+from ..checkpoints.weight_files import check_target, load_checkpoint, save_weights, state_dict_of
+from ..dense import ADDPUperViT
+from ..models.addp import ADDPViT
+from ..registry import MODELS
+
+TOLERANCE = 1e-5        # of the largest value of a feature map
+PUBLISHED = ('state_dict', 'meta')
+_DENSE_SCOPES = ('mmdet', 'mmseg')
+_TIMM_NAMES = (
+    (r'^pre_norm\.', 'norm_pre.'), (r'^ln1\.', 'norm.'),
+    (r'^patch_embed\.projection\.', 'patch_embed.proj.'),
+    (r'^layers\.(\d+)\.ln1\.', r'blocks.\1.norm1.'),
+    (r'^layers\.(\d+)\.ln2\.', r'blocks.\1.norm2.'),
+    (r'^layers\.(\d+)\.attn\.', r'blocks.\1.attn.'),
+    (r'^layers\.(\d+)\.ffn\.layers\.0\.0\.', r'blocks.\1.mlp.fc1.'),
+    (r'^layers\.(\d+)\.ffn\.layers\.1\.', r'blocks.\1.mlp.fc2.'),
+)
+
+
+class FeatureMaps(nn.Module):
+    """An encoder, and what makes feature maps of its output, as one module.
+
+    Args:
+        encoder: Gives a sequence of feature maps for images.
+        neck: For example a ``SimpleFPN``; None gives the encoder's own maps.
+    """
+
+    def __init__(self, encoder: nn.Module, neck: nn.Module | None = None) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.neck = neck
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Normalised images (N, 3, H, W) to feature maps (N, D, h, w), in the order of strides."""
+        maps = self.encoder(images)
+        return tuple(maps if self.neck is None else self.neck(maps))
+
+
+def build_feature_maps(config: str | Path | Config, checkpoint: str | Path) -> FeatureMaps:
+    """Build the encoder of a config, with the neck of a detector or segmentor, and load both.
+
+    Args:
+        config: Config of a pre-training, a classifier, a detector or a segmentor.
+        checkpoint: A file that has the encoder, see :func:`load_encoder`, and the neck.
+
+    Raises:
+        FileNotFoundError: If a file does not exist.
+        ValueError: If the file does not have exactly these parts.
+    """
+    cfg = config if isinstance(config, Config) else Config.fromfile(config)
+    scope = cfg.get('default_scope', 'mmpretrain')
+    parts = cfg.model
+    with DefaultScope.overwrite_default_scope(scope):
+        encoder = MODELS.build({**parts.backbone, 'init_cfg': None})
+        has_neck = scope in _DENSE_SCOPES and parts.get('neck')
+        neck = MODELS.build(parts.neck) if has_neck else None
+    load_encoder(encoder, str(checkpoint))
+    if neck is not None:
+        _load_neck(neck, checkpoint)
+    model = FeatureMaps(encoder, neck)
+    model.train(False)
+    return model
+
+
+def export_feature_maps(model: FeatureMaps, path: str | Path, to: str,
+                        image_size: tuple[int, int], free_size: bool = False,
+                        overwrite: bool = False) -> float:
+    """Write an encoder as a program, run that program, and keep the file only if it agrees.
+
+    The number of images is free. It is compared on another batch, and with ``free_size`` on images
+    of another size.
+
+    Args:
+        model: The encoder, in eval mode, on the CPU.
+        path: The file.
+        to: 'onnx', 'torchscript' or 'pt2' (``torch.export``).
+        image_size: (H, W) of the images.
+        free_size: Height and width are free too, in whole patches.
+        overwrite: Replace the file if it exists.
+
+    Returns:
+        The largest difference between the program's feature maps and the model's, over the largest
+        value of the map; below :data:`TOLERANCE`.
+
+    Raises:
+        FileExistsError: If there is such a file.
+        ImportError: If a library that ``to`` needs is not installed.
+        ValueError: If the format is unknown, the model cannot have a free size, or the program
+            computes something else.
+    """
+    if to not in _WRITERS:
+        raise ValueError(f'The format must be one of {sorted(_WRITERS)}, got {to!r}.')
+    _check_free_size(model, to, free_size)
+    check_target(path, overwrite)
+    images = torch.randn(2, 3, *image_size, generator=torch.Generator().manual_seed(0))
+    write, run = _WRITERS[to]
+    with atomic_write(Path(path)) as partial, torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter('ignore')         # of tracing, about what the comparison finds out
+        write(model, images, free_size, str(partial))
+        error = _largest_difference(model, run(str(partial)), image_size, free_size)
+        if not error <= TOLERANCE:
+            raise ValueError(f'The exported program differs from the model by {error:.2g} of the '
+                             f'largest value, expected at most {TOLERANCE}: nothing was written. '
+                             f'Another format may do ({", ".join(sorted(_WRITERS))}).')
+    return error
+
+
+def export_timm(encoder: nn.Module, path: str | Path, overwrite: bool = False) -> dict[str, Any]:
+    """Write the weights of a ViT in the names of timm's ``VisionTransformer``.
+
+    Args:
+        encoder: An :class:`ADDPViT` that reads pixels.
+        path: The file, .safetensors or .pth.
+        overwrite: Replace the file if it exists.
+
+    Returns:
+        The arguments of ``timm.models.VisionTransformer`` that the weights fit. Its
+        ``forward_features`` then gives the same tokens, CLS first.
+
+    Raises:
+        ValueError: If the encoder is another one.
+    """
+    if type(encoder) is not ADDPViT or encoder.takes_tokens or encoder.cls_token is None \
+            or not hasattr(encoder.patch_embed, 'projection'):
+        raise ValueError('timm\'s VisionTransformer stands for an ADDPViT that reads pixels and '
+                         f'has a CLS token, got a {type(encoder).__name__}: dense backbones and '
+                         'encoders of tokens compute something that timm\'s does not. Choose onnx.')
+    arguments = _timm_arguments(encoder)
+    weights = {_timm_name(name): tensor for name, tensor in encoder.state_dict().items()}
+    if arguments['pre_norm']:       # timm's patches then have no bias: the table takes it over
+        table = weights['pos_embed'].clone()
+        table[:, encoder.num_extra_tokens:] += weights.pop('patch_embed.proj.bias')
+        weights['pos_embed'] = table
+    save_weights(weights, path, dict(timm=json.dumps(arguments)), overwrite)
+    return arguments
+
+
+def publish_checkpoint(checkpoint: str | Path, path: str | Path, overwrite: bool = False) -> None:
+    """Copy a checkpoint of a training without its optimizer, schedules and logs.
+
+    Raises:
+        FileExistsError: If there is such a file.
+        ValueError: If the file is no checkpoint of a training.
+    """
+    check_target(path, overwrite)
+    content = load_checkpoint(checkpoint)
+    if not isinstance(content, dict) or not set(PUBLISHED) <= content.keys():
+        raise ValueError(f'{checkpoint} is not a checkpoint of a training, expected '
+                         f'{" and ".join(PUBLISHED)} in it. A weight file can be handed on as it '
+                         'is.')
+    with atomic_write(Path(path)) as partial:
+        torch.save({name: content[name] for name in PUBLISHED}, partial)
+
+
+def _load_neck(neck: nn.Module, checkpoint: str | Path) -> None:
+    weights = state_dict_of(load_checkpoint(checkpoint), checkpoint)
+    given = {name.removeprefix('neck.'): tensor for name, tensor in weights.items()
+             if name.startswith('neck.')}
+    try:
+        neck.load_state_dict(given)
+    except RuntimeError as error:
+        raise ValueError(f'{checkpoint} does not have the {type(neck).__name__} of the config: '
+                         f'{" ".join(str(error).split())[:300]}. Name a checkpoint of this '
+                         'detector or segmentor.') from error
+
+
+def _check_free_size(model: FeatureMaps, to: str, free_size: bool) -> None:
+    if free_size and isinstance(model.encoder, ADDPUperViT):
+        raise ValueError('ADDPUperViT resizes its relative position bias with a spline, which no '
+                         'exported program does: leave out the free size, name the image size.')
+    if free_size and to == 'torchscript':
+        raise ValueError('A traced TorchScript program has one image size: leave out the free '
+                         'size, or choose onnx or pt2.')
+
+
+def _largest_difference(model: FeatureMaps, program: Callable[[Tensor], list[Tensor]],
+                        image_size: tuple[int, int], free_size: bool) -> float:
+    size = [side * 3 // 2 if free_size else side for side in image_size]
+    images = torch.randn(3, 3, *size, generator=torch.Generator().manual_seed(1))
+    pairs = zip(model(images), program(images), strict=True)
+    return max(float((own - other).abs().max() / own.abs().max()) for own, other in pairs)
+
+
+def _dynamic_shapes(free_size: bool) -> tuple[dict[int, Any]]:
+    free = dict.fromkeys((2, 3), torch.export.Dim.DYNAMIC) if free_size else {}
+    return ({0: torch.export.Dim('num_images'), **free}, )
+
+
+def _write_pt2(model: nn.Module, images: Tensor, free_size: bool, path: str) -> None:
+    program = torch.export.export(model, (images, ), dynamic_shapes=_dynamic_shapes(free_size))
+    with open(path, 'wb') as file:
+        torch.export.save(program, file)
+
+
+def _run_pt2(path: str) -> Callable[[Tensor], list[Tensor]]:
+    with open(path, 'rb') as file:
+        module = torch.export.load(file).module()
+    return lambda images: list(module(images))
+
+
+def _write_torchscript(model: nn.Module, images: Tensor, free_size: bool, path: str) -> None:
+    torch.jit.trace(model, images, check_trace=False).save(path)
+
+
+def _run_torchscript(path: str) -> Callable[[Tensor], list[Tensor]]:
+    module = torch.jit.load(path)
+    return lambda images: list(module(images))
+
+
+def _write_onnx(model: nn.Module, images: Tensor, free_size: bool, path: str) -> None:
+    names = [f'map_{number}' for number in range(len(model(images)))]
+    torch.onnx.export(model, (images, ), path, dynamo=True, external_data=False, verbose=False,
+                      dynamic_shapes=_dynamic_shapes(free_size), input_names=['images'],
+                      output_names=names)
+
+
+def _run_onnx(path: str) -> Callable[[Tensor], list[Tensor]]:
+    import onnxruntime
+    session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
+    return lambda images: [torch.from_numpy(array)
+                           for array in session.run(None, {'images': images.numpy()})]
+
+
+_WRITERS: dict[str, tuple[Callable, Callable]] = {
+    'onnx': (_write_onnx, _run_onnx),
+    'torchscript': (_write_torchscript, _run_torchscript),
+    'pt2': (_write_pt2, _run_pt2),
+}
+
+
+def _timm_name(name: str) -> str:
+    for pattern, replacement in _TIMM_NAMES:
+        name, count = re.subn(pattern, replacement, name)
+        if count:
+            break
+    return name
+
+
+def _timm_arguments(encoder: ADDPViT) -> dict[str, Any]:
+    layer = encoder.layers[0]
+    return dict(
+        img_size=tuple(encoder.img_size), patch_size=encoder.patch_embed.projection.kernel_size[0],
+        embed_dim=encoder.embed_dims, depth=encoder.num_layers, num_heads=layer.attn.num_heads,
+        mlp_ratio=layer.ffn.layers[0][0].out_features / encoder.embed_dims,
+        pre_norm=isinstance(encoder.pre_norm, nn.LayerNorm), num_classes=0, global_pool='')
