@@ -168,8 +168,8 @@ def publish_checkpoint(checkpoint: str | Path, path: str | Path, overwrite: bool
         raise ValueError(f'{checkpoint} is not a checkpoint of a training, expected '
                          f'{" and ".join(PUBLISHED)} in it. A weight file can be handed on as it '
                          'is.')
-    with atomic_write(Path(path)) as partial:
-        torch.save({name: content[name] for name in PUBLISHED}, partial)
+    with atomic_write(Path(path)) as partial, open(partial, 'wb') as file:
+        torch.save({name: content[name] for name in PUBLISHED}, file)
 
 
 def _load_neck(neck: nn.Module, checkpoint: str | Path) -> None:

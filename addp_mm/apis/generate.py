@@ -43,7 +43,7 @@ def build_inferencer(config: str | Path, weights: str | Path, device: str | None
     cfg = Config.fromfile(config)
     cfg.merge_from_dict(dict(cfg_options or {}))
     device = device or get_device()
-    if device == 'cuda':
+    if device == 'cuda' and torch.cuda.is_available():
         device = f'cuda:{int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count()}'
     if device == 'cpu':
         keep_freed_memory()

@@ -78,7 +78,7 @@ def add_test_time_augmentation(cfg: Config) -> None:
         ValueError: If it does not, in a library without a default; for a model with masks in mmdet,
             which cannot merge them.
     """
-    if scope_of(cfg) == 'mmdet' and 'mask_head' in cfg.model.get('roi_head', {}):
+    if scope_of(cfg) == 'mmdet' and cfg.model.get('roi_head', {}).get('mask_head'):
         raise ValueError('--tta: mmdet merges the boxes of several views, but no masks. Leave '
                          '--tta out, or the mask head.')
     if 'tta_model' not in cfg or 'tta_pipeline' not in cfg:

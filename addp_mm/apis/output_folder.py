@@ -11,10 +11,11 @@ import mmengine.dist as dist
 import numpy as np
 from PIL import Image
 
-from ..atomic_write import atomic_write, write_json
+from ..atomic_write import atomic_write, remove_partial, write_json
 from ..result_folder import SETTINGS, other_settings
 
 STEPS = 'steps'
+_ABANDONED = 3600       # seconds without a change: no process is writing that file any more
 _OWN_NAME = re.compile(r'\d{6,}\.png')
 _SUFFIXES = {'.png', '.jpg', '.jpeg', '.webp', '.bmp', '.npz', '.npy'}
 
@@ -75,6 +76,8 @@ class OutputFolder:
             return f'{self.folder} is a file, expected a folder or a name that ends in .npz.'
         if overwrite:
             self._clear()
+        for folder in (self.folder, self.folder / STEPS, self.folder.parent):
+            remove_partial(folder, _ABANDONED)
         write_json(self.folder / SETTINGS, self._settings)
         return None
 

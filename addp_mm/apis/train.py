@@ -39,7 +39,7 @@ def train(config: str | Path | Config, **options: Any) -> Runner | FlexibleRunne
 
     Raises:
         FileNotFoundError: If the checkpoint to resume or the training data does not exist.
-        ValueError: If the training data does not fill one batch.
+        ValueError: If the training data does not fill one batch, or a batch norm has but one value.
         KeyboardInterrupt: After Ctrl-C; the log then says how to go on.
 
     Example:
@@ -58,6 +58,13 @@ def train(config: str | Path | Config, **options: Any) -> Runner | FlexibleRunne
             (f'The last checkpoint is {last}; the same command with --resume goes on from there.'
              if last else 'There is no checkpoint yet: --resume would start anew.'))
         raise
+    except ValueError as error:
+        if 'more than 1 value per channel' not in str(error):       # of torch's batch norm
+            raise
+        raise ValueError('A batch norm saw one value for each channel: a batch of one image per '
+                         'process, in a layer that pools the whole map. Set train_dataloader.'
+                         'batch_size to 2 or more, or a norm that needs no batch (GN, or SyncBN '
+                         'on several processes).') from error
     return runner
 
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -44,19 +43,12 @@ class AtomicBackend(LocalBackend):
         """
         path = Path(filepath)
         checkpoint, AtomicBackend._streamed = AtomicBackend._streamed, None
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_write(path) as partial, open(partial, 'wb') as file:
-                if checkpoint is None:
-                    file.write(obj)
-                else:
-                    torch.save(checkpoint, file)
-        except (OSError, RuntimeError) as error:
-            # After a failed write torch tries to close the archive, and fails with another error.
-            cause = error if isinstance(error, OSError) else error.__context__
-            if not isinstance(cause, OSError):
-                raise
-            raise _explained(cause, path) from error
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as partial, open(partial, 'wb') as file:
+            if checkpoint is None:
+                file.write(obj)
+            else:
+                torch.save(checkpoint, file)
 
     def put_text(self, obj: str, filepath: str | Path, encoding: str = 'utf-8') -> None:
         """Write a text to a file, as :meth:`put`."""
@@ -87,20 +79,3 @@ class AtomicBackend(LocalBackend):
 
 
 register_backend('addp_atomic', AtomicBackend, force=True)
-
-
-def remove_partial(folder: str | Path) -> list[Path]:
-    """Remove what killed runs left half written in a folder, and return it."""
-    leftovers = sorted(Path(folder).glob('.*.partial'))
-    for path in leftovers:
-        path.unlink(missing_ok=True)
-    return leftovers
-
-
-def _explained(error: OSError, path: Path) -> OSError:
-    existing = next(folder for folder in (path.parent, *path.parent.parents) if folder.exists())
-    free = shutil.disk_usage(existing).free
-    return OSError(
-        error.errno, f'Could not write {path}: {error.strerror}. '
-        f'{free / 1e9:.3f} GB are free in {existing}. Earlier checkpoints are untouched: make room '
-        'there (or lower max_keep_ckpts), then resume')

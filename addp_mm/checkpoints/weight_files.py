@@ -1,6 +1,7 @@
 """Weight files, read without running what they contain and written whole or not at all."""
 from __future__ import annotations
 
+import errno
 import functools
 import hashlib
 import os
@@ -125,10 +126,19 @@ def save_weights(weights: Mapping[str, Tensor], path: str | Path,
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as partial:
         if path.suffix == '.safetensors':
-            safetensors.torch.save_file(tensors, partial, {'format': 'pt', **meta})
+            _save_safetensors(tensors, partial, {'format': 'pt', **meta})
         else:
-            torch.save(dict(state_dict=tensors, meta=meta), partial)
+            # A file of Python's, not a path: a full disk then is an OSError.
+            with open(partial, 'wb') as file:
+                torch.save(dict(state_dict=tensors, meta=meta), file)
         os.chmod(partial, 0o666 & ~_umask())      # safetensors writes for its owner only
+
+
+def _save_safetensors(tensors: dict[str, Tensor], path: Path, meta: dict[str, str]) -> None:
+    try:
+        safetensors.torch.save_file(tensors, path, meta)
+    except SafetensorError as error:            # the library's own wraps that of the system
+        raise OSError(errno.EIO, str(error)) from error
 
 
 def check_target(path: str | Path, overwrite: bool = False) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image
 from torchvision.transforms.functional import InterpolationMode, center_crop, resize
 
-from ..atomic_write import atomic_write, write_json
+from ..atomic_write import atomic_write, remove_partial, write_json
 from ..datasets.image_folder import EXTENSIONS
 from ..result_folder import other_settings
 from .image_set import ImageSet, open_image_set
@@ -118,8 +118,7 @@ def _claim(out: Path, record: dict[str, Any]) -> None:
                          'remove that one.')
     if not (out / RECORD).is_file() and out.exists() and any(out.iterdir()):
         raise ValueError(f'{out} already holds other files: name an empty folder.')
-    for leftover in out.glob('.*.partial'):
-        leftover.unlink()
+    remove_partial(out)
     write_json(out / RECORD, dict(record, complete=False))
 
 

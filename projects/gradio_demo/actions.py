@@ -11,6 +11,8 @@ from addp_mm.apis.inferencer import ADDPInferencer
 
 SHOWN_SIDE = 256                # smaller images are enlarged, so that a brush can hit their pixels
 MAX_IMAGES = 16
+MAX_UPLOAD = '20mb'
+MAX_PIXELS = 24_000_000         # of an upload: a photograph of a phone
 
 
 class DemoActions:
@@ -93,6 +95,11 @@ def read_editor(painted: Mapping[str, Any] | None) -> tuple[np.ndarray, np.ndarr
     if not mask.any():
         raise ValueError('Nothing is painted: paint over what shall be replaced.')
     return image, mask
+
+
+def limit_pixels() -> None:
+    """Let Pillow refuse larger uploads in this process, before it decodes them."""
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2        # it warns here, and raises at twice as many
 
 
 def enlarge(image: np.ndarray) -> np.ndarray:

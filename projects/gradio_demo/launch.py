@@ -28,17 +28,19 @@ def main(words: list[str] | None = None) -> None:
     """Serve the page until Ctrl-C."""
     args = parse_args(words)
     try:
-        from actions import DemoActions
+        from actions import MAX_UPLOAD, DemoActions, limit_pixels
         from page import THEME, build_page
     except ModuleNotFoundError as error:
         if error.name != 'gradio':
             raise
         raise ModuleNotFoundError(
             'the web page needs Gradio: pip install "gradio>=6"') from error
+    limit_pixels()
     config = Path(args.config)
     page = build_page(DemoActions(build_inferencer(**model_options(args))),
                       f'ADDP: {config.parent.name}/{config.stem}')
-    page.launch(server_name=args.host, server_port=args.port, share=args.share, theme=THEME)
+    page.launch(server_name=args.host, server_port=args.port, share=args.share, theme=THEME,
+                max_file_size=MAX_UPLOAD)
 
 
 if __name__ == '__main__':

@@ -40,6 +40,18 @@ def test_views_of_the_config_are_used():
     assert cfg.test_dataloader.dataset.pipeline == ['views']
 
 
+def test_a_detector_without_masks_has_views():
+    head = dict(roi_head=dict(mask_head=dict(type='Head')))
+    pipeline = [dict(type='Load'), dict(type='PackDetInputs')]
+    cfg = config('mmdet', test_dataloader=dict(dataset=dict(pipeline=pipeline)))
+    cfg.model.roi_head = dict(mask_head=None)
+    library_scopes.add_test_time_augmentation(cfg)
+    assert cfg.model.type == 'DetTTAModel'
+    cfg.model = dict(type='Model', **head)
+    with pytest.raises(ValueError, match='no masks'):
+        library_scopes.add_test_time_augmentation(cfg)
+
+
 def test_library_of_mmpretrain_needs_no_check():
     library_scopes.check_scope(Config(dict(model=dict(type='Model'))))
     assert library_scopes.scope_of(Config(dict())) == 'mmpretrain'

@@ -34,6 +34,14 @@ class PressCtrlC(Hook):
             raise KeyboardInterrupt
 
 
+@HOOKS.register_module()
+class PoolToOneValue(Hook):
+    """The pooled branch of UperNet, with a batch of one image."""
+
+    def before_train_iter(self, *args: object, **kwargs: object) -> None:
+        torch.nn.BatchNorm2d(1)(torch.zeros(1, 1, 1, 1))
+
+
 @METRICS.register_module()
 class CountImages(BaseMetric):
     """How many images were predicted."""
@@ -165,6 +173,13 @@ def test_mistakes_of_the_user_are_one_line(config_file, capsys, words, message):
     error = capsys.readouterr().err
     assert error.count('\n') == 1 and 'Traceback' not in error
     assert re.search(message, error)
+
+
+def test_a_batch_norm_of_one_value_is_one_line(tmp_path, capsys):
+    config = write_config(tmp_path, custom_hooks=[dict(type='PoolToOneValue')])
+    assert run('train', config, '--work-dir', 'out') == 2
+    error = capsys.readouterr().err
+    assert error.count('\n') == 1 and 'batch_size to 2 or more' in error
 
 
 @pytest.mark.parametrize('num_workers', [0, 1])

@@ -1,12 +1,14 @@
 """The web page: what its buttons do, and the page itself in a real browser."""
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from addp_mm.apis.inferencer import ADDPInferencer
 from addp_mm.cli.run import run
@@ -68,6 +70,16 @@ def test_what_cannot_be_inpainted_is_told(actions):
                            (painted(image, (slice(None), slice(None))), 'mask')):
         with pytest.raises(ValueError, match=message):
             actions.inpaint(value, 1, 0, *SAMPLER.values())
+
+
+def test_huge_uploads_are_refused_before_they_are_decoded(monkeypatch: pytest.MonkeyPatch):
+    import actions
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', Image.MAX_IMAGE_PIXELS)
+    actions.limit_pixels()
+    file = io.BytesIO()
+    Image.new('1', (6000, 4001)).save(file, 'PNG')
+    with pytest.raises(Image.DecompressionBombError):
+        Image.open(file)
 
 
 def test_transparent_places_are_white():

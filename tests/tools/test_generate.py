@@ -124,6 +124,8 @@ def test_steps_of_images_that_are_there_already(tool, tmp_path: Path) -> None:
     (('--top-p', 0), 'top_p must lie in (0, 1], got 0.0'),
     (('--temperature', -1), 'temperature must be at least 0'),
     (('--device', 'sofa'), 'The device sofa cannot be used'),
+    pytest.param(('--device', 'cuda'), 'The device cuda cannot be used', marks=pytest.mark.skipif(
+        torch.cuda.is_available(), reason='needs a machine without a GPU')),
     (('--cfg-options', 'model.neck.depth=1'), 'weights of another model than the ADDP'),
     (('--cfg-options', 'model.data_preprocessor.tokenizer.checkpoint=none.pth'),
      'The weights of the frozen VQGAN are not at none.pth'),
@@ -133,6 +135,23 @@ def test_bad_input(tool, tmp_path: Path, options: tuple, message: str) -> None:
     code, error = tool('--out', out, '--num-images', 1, *options)
     assert code == 2 and message in error and error.count('\n') == 1
     assert not out.exists()
+
+
+def test_an_out_that_is_a_file(tool, tmp_path: Path) -> None:
+    (tmp_path / 'out').write_text('mine')
+    code, error = tool('--out', tmp_path / 'out' / 'images', '--num-images', 1)
+    assert code == 2 and error.count('\n') == 1 and str(tmp_path / 'out') in error
+    assert (tmp_path / 'out').read_text() == 'mine'
+
+
+def test_what_killed_runs_left_goes_when_it_is_old(tool, tmp_path: Path) -> None:
+    left = tmp_path / '.000000.png.1.partial'
+    left.write_text('')
+    assert tool('--out', tmp_path, '--num-images', 1, '--steps', 2)[0] == 0
+    assert left.exists(), 'another process may be writing it'
+    os.utime(left, (0, 0))
+    assert tool('--out', tmp_path, '--num-images', 1, '--steps', 2)[0] == 0
+    assert not left.exists()
 
 
 def test_missing_files(tool, model: tuple[Path, Path], tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from mmengine.fileio import LocalBackend, get_file_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import BaseLoop, FlexibleRunner, Runner
 
-from ...checkpoints.local_backend import AtomicBackend, remove_partial
+from ...atomic_write import remove_partial
+from ...checkpoints.local_backend import AtomicBackend
 from ...checkpoints.run_folder import POINTER, is_whole, newest_first
 from ...registry import HOOKS
 from ..fully_shard_strategy import FullyShardStrategy
