@@ -2,7 +2,7 @@
 # ADDP_PYTHON=/path/to/python uses an environment of your own instead. ARGS=... is handed to the command.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help env digits digits-long test style quality
+.PHONY: help env digits digits-long test style quality docs wheel
 
 WORK_DIR ?= work_dirs/digits
 # Sets $$python, and puts this clone first on the path.
@@ -31,3 +31,9 @@ style: ## mend what the linter can mend
 
 quality: ## lint code and docstrings, check who imports whom
 	@$(WITH_ENV) && "$$python" -m ruff check . && "$$python" -m pytest tests/test_layers.py
+
+docs: ## build the documentation site, docs/_build/html/index.html; a warning is an error
+	@$(WITH_ENV) && "$$python" -m sphinx --fail-on-warning --keep-going --quiet docs docs/_build/html $(ARGS)
+
+wheel: ## build the source distribution and the wheel into dist (ADDP_MM_URL=...: the repository's address)
+	@$(WITH_ENV) && "$$python" -c 'from setuptools import build_meta as b; b.build_sdist("dist"); b.build_wheel("dist")'

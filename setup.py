@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,8 @@ ROOT = Path(__file__).resolve().parent
 # What `mim` and mmpretrain's ModelHub look for in the folder `.mim` of an OpenMMLab library.
 MIM_PARTS = ('configs', 'tools', 'model-index.yml')
 IGNORED = shutil.ignore_patterns('__pycache__', '*.py[cod]')
+# The address of the repository, https://github.com/OWNER/addp_mm, named when a release is built.
+URL = os.environ.get('ADDP_MM_URL', '').rstrip('/')
 
 
 def read_version() -> str:
@@ -27,10 +30,27 @@ def read_requirements(name: str) -> list[str]:
     return [line.strip() for line in lines if line.strip() and not line.startswith('#')]
 
 
-def read_readme() -> str:
-    """Return the long description; a checkout without README.md still installs."""
+def read_readme(url: str, version: str) -> str:
+    """Return README.md as a package index can show it, outside of the repository.
+
+    Paths become addresses of the release's tag below ``url``. Without an address a picture is left
+    out and a link becomes its text. A checkout without README.md still installs.
+    """
     readme = ROOT / 'README.md'
-    return readme.read_text(encoding='utf-8') if readme.is_file() else ''
+    text = readme.read_text(encoding='utf-8') if readme.is_file() else ''
+
+    def address(match: re.Match[str]) -> str:
+        mark, label, path = match.groups()
+        if url:
+            return f'{mark}[{label}]({url}/{"raw" if mark else "blob"}/v{version}/{path})'
+        return '' if mark else label
+
+    return re.sub(r'(!?)\[([^\]]*)\]\((?!https?:|#)([^)\s]+)\)', address, text)
+
+
+def project_urls(url: str, version: str) -> dict[str, str]:
+    """Return the links beside the description of a package index."""
+    return {'Changelog': f'{url}/blob/v{version}/CHANGELOG.md', 'Issues': f'{url}/issues'}
 
 
 def remove(path: Path) -> None:
@@ -80,22 +100,36 @@ class BuildPyWithMim(build_py):
             (mim / name).symlink_to(os.path.join('..', '..', name))
 
 
+VERSION = read_version()
 setup(
     name='addp_mm',
-    version=read_version(),
-    description='ADDP pre-training, image generation and transfer as an OpenMMLab plugin',
-    long_description=read_readme(),
+    version=VERSION,
+    description='ADDP pre-training, image generation and dense prediction as an OpenMMLab plugin',
+    long_description=read_readme(URL, VERSION),
     long_description_content_type='text/markdown',
-    license='Apache-2.0',
-    keywords=['computer vision', 'self-supervised learning', 'diffusion', 'OpenMMLab'],
+    author='addp_mm contributors',
+    url=URL or None,
+    project_urls=project_urls(URL, VERSION) if URL else {},
+    license_expression='Apache-2.0',
+    license_files=['LICENSE'],
+    keywords=[
+        'ADDP', 'OpenMMLab', 'computer vision', 'self-supervised learning',
+        'representation learning', 'image generation', 'diffusion', 'vector quantization',
+        'object detection', 'semantic segmentation'
+    ],
     classifiers=[
         'Development Status :: 4 - Beta',
+        'Intended Audience :: Developers',
+        'Intended Audience :: Science/Research',
         'Operating System :: POSIX',
         'Programming Language :: Python :: 3',
+        'Programming Language :: Python :: 3 :: Only',
         'Programming Language :: Python :: 3.10',
         'Programming Language :: Python :: 3.11',
         'Programming Language :: Python :: 3.12',
+        'Programming Language :: Python :: 3.13',
         'Topic :: Scientific/Engineering :: Artificial Intelligence',
+        'Topic :: Scientific/Engineering :: Image Recognition',
     ],
     packages=find_packages(include=['addp_mm', 'addp_mm.*']),
     python_requires='>=3.10',
@@ -107,8 +141,9 @@ setup(
         'dense': read_requirements('dense'),
         'optional': read_requirements('optional'),
         'tests': read_requirements('tests'),
+        'docs': read_requirements('docs'),
         'all': [
-            line for name in ('mminstall', 'dense', 'optional', 'tests')
+            line for name in ('mminstall', 'dense', 'optional', 'tests', 'docs')
             for line in read_requirements(name)
         ],
     },

@@ -18,9 +18,8 @@ import addp_mm
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted((ROOT / 'configs').rglob('*.py'))
-SOURCES = ('addp_mm', 'configs', 'tools', 'requirements', 'setup.py', 'pyproject.toml',
-           'MANIFEST.in', 'LICENSE', 'CHANGELOG.md', 'README.md', 'model-index.yml',
-           'requirements.txt')
+MADE_BY_BUILDING = re.compile(r'PKG-INFO|setup\.cfg|addp_mm\.egg-info/.*|\.\w+_cache/.*')
+URL = 'https://example.org/owner/addp_mm'
 BACKEND = 'from setuptools import build_meta; build_meta.'
 
 
@@ -35,18 +34,35 @@ def run_python(code: str, cwd: Path = ROOT) -> str:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the source distribution, a wheel made from it, and the unpacked source."""
     clone, out = tmp_path_factory.mktemp('clone'), tmp_path_factory.mktemp('built')
-    for name in SOURCES:
-        if (ROOT / name).is_dir():
-            ignore = shutil.ignore_patterns('__pycache__', '.mim')
-            shutil.copytree(ROOT / name, clone / name, ignore=ignore)
-        else:
-            shutil.copy(ROOT / name, clone / name)
+    for name in repository_files():
+        (clone / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, clone / name)
     run_python(f'{BACKEND}build_sdist({str(out)!r})', clone)
     with tarfile.open(next(out.glob('*.tar.gz'))) as archive:
         archive.extractall(out, filter='data')
     next(out.glob('addp_mm-*/')).rename(out / 'source')
-    run_python(f'{BACKEND}build_wheel({str(out)!r})', out / 'source')
+    run_python(f'import os; os.environ["ADDP_MM_URL"] = {URL!r}; '
+               f'{BACKEND}build_wheel({str(out)!r})', out / 'source')
     return out
+
+
+def repository_files() -> set[str]:
+    """The files of the repository: those that git knows or would add; in an unpacked sdist all."""
+    if (ROOT / '.git').exists():
+        command = ['git', 'ls-files', '--cached', '--others', '--exclude-standard']
+        listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        names = listed.stdout.splitlines()
+    else:
+        names = tracked('.')
+    return {name for name in names
+            if (ROOT / name).is_file() and not MADE_BY_BUILDING.fullmatch(name)}
+
+
+def metadata(built: Path) -> str:
+    """What the wheel tells a package index."""
+    wheel = zipfile.ZipFile(next(built.glob('*.whl')))
+    name = next(name for name in wheel.namelist() if name.endswith('METADATA'))
+    return wheel.read(name).decode()
 
 
 def tracked(folder: str) -> set[str]:
@@ -83,12 +99,38 @@ def test_wheel_holds_package_and_mim(built: Path):
 
 
 def test_openmmlab_is_an_extra_of_the_wheel(built: Path):
-    wheel = zipfile.ZipFile(next(built.glob('*.whl')))
-    metadata = next(name for name in wheel.namelist() if name.endswith('METADATA'))
-    requires = re.findall('^Requires-Dist: (.*)$', wheel.read(metadata).decode(), re.MULTILINE)
+    requires = re.findall('^Requires-Dist: (.*)$', metadata(built), re.MULTILINE)
     assert any(line.startswith('torch') and 'extra' not in line for line in requires)
     openmmlab = [line for line in requires if re.match('onedl|mm', line)]
     assert openmmlab and all('extra ==' in line for line in openmmlab)
+
+
+def test_source_distribution_is_the_whole_repository(built: Path):
+    with tarfile.open(next(built.glob('*.tar.gz'))) as archive:
+        names = {member.name.partition('/')[2] for member in archive if member.isfile()}
+    assert {name for name in names if not MADE_BY_BUILDING.fullmatch(name)} == repository_files()
+
+
+def test_readme_of_a_package_index_names_addresses(built: Path):
+    text = metadata(built)
+    assert 'License-Expression: Apache-2.0' in text and 'Author: addp_mm contributors' in text
+    links = re.findall(r'(!?)\[[^\]]*\]\(([^)\s]+)\)', text)
+    assert any(mark for mark, _ in links)
+    for mark, address in links:
+        assert address.startswith(('https://', '#')), address
+        if mark or address.startswith(URL):
+            kind = 'raw' if mark else 'blob'
+            path = address.removeprefix(f'{URL}/{kind}/v{addp_mm.__version__}/')
+            assert (ROOT / path).is_file(), address
+
+
+def test_readme_without_an_address_has_no_dead_link():
+    text = run_python('import setuptools\n'
+                      'setuptools.setup = lambda **kwargs: print(kwargs["long_description"])\n'
+                      'exec(open("setup.py").read(), dict(__file__="setup.py"))')
+    assert '# addp_mm' in text and '![' not in text
+    assert [link for link in re.findall(r'\]\(([^)\s]+)\)', text)
+            if not link.startswith(('https://', '#'))] == []
 
 
 def test_editable_install_links_mim(built: Path):
