@@ -20,7 +20,7 @@ def make_targets(workflow: Path) -> set[str]:
         for step, values in product(job['steps'], product(*matrix.values())):
             command = step.get('run', '')
             for key, value in zip(matrix, values, strict=True):
-                command = command.replace('${{ matrix.%s }}' % key, str(value))
+                command = command.replace(f'${{{{ matrix.{key} }}}}', str(value))
             found.update(re.findall(r'^make ([\w-]+)$', command, re.MULTILINE))
     return found
 
