@@ -76,7 +76,7 @@ def tracked(folder: str) -> set[str]:
 
 def test_version_is_one():
     assert re.fullmatch(r'\d+\.\d+\.\d+', addp_mm.__version__)
-    assert f'## {addp_mm.__version__}' in (ROOT / 'CHANGELOG.md').read_text(encoding='utf-8')
+    assert f'## [{addp_mm.__version__}]' in (ROOT / 'CHANGELOG.md').read_text(encoding='utf-8')
 
 
 def test_import_needs_mmpretrain_only():
