@@ -33,7 +33,7 @@ quality: ## lint code and docstrings, check who imports whom
 	@$(WITH_ENV) && "$$python" -m ruff check . && "$$python" -m pytest tests/test_layers.py
 
 docs: ## build the documentation site, docs/_build/html/index.html; a warning is an error
-	@$(WITH_ENV) && "$$python" -m sphinx --fail-on-warning --keep-going --quiet docs docs/_build/html $(ARGS)
+	@$(WITH_ENV) && "$$python" -m sphinx --fresh-env --fail-on-warning --keep-going --quiet docs docs/_build/html $(ARGS)
 
 wheel: ## build the source distribution and the wheel into dist (ADDP_MM_URL=...: the repository's address)
 	@$(WITH_ENV) && "$$python" -c 'from setuptools import build_meta as b; b.build_sdist("dist"); b.build_wheel("dist")'
