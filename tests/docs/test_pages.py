@@ -62,7 +62,8 @@ def expand_braces(name: str) -> list[str]:
 
 def missing_files(page: Path) -> list[str]:
     """The files of the repository that a page names and that are not there."""
-    text = re.sub(r'\]\([^)]*\)', ']', page.read_text(encoding='utf-8'))      # links have their own test
+    # Not in links, which have a test of their own.
+    text = re.sub(r'\]\([^)]*\)', ']', page.read_text(encoding='utf-8'))
     named = {name for match in NAMED_FILE.findall(text) for name in expand_braces(match)}
     return sorted(name for name in named if not any(ROOT.glob(name)))
 
@@ -88,12 +89,8 @@ def test_tables_are_narrow(page: Path):
     assert wide_rows(page) == []
 
 
-def test_readme_links_every_page_of_the_documentation_by_the_index():
+def test_readme_leads_to_the_documentation():
     assert 'docs/index.md' in links(ROOT / 'README.md')
-    listed = set(re.findall(r'^([\w/]+)$', (ROOT / 'docs/index.md').read_text(), re.MULTILINE))
-    pages = {str(page.relative_to(ROOT / 'docs').with_suffix('')) for page in PAGES
-             if page.is_relative_to(ROOT / 'docs')}
-    assert pages - {'index'} == listed
 
 
 def test_what_is_wrong_is_found(tmp_path: Path):
