@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from itertools import product
 from pathlib import Path
 
@@ -91,6 +92,21 @@ def test_tables_are_narrow(page: Path):
 
 def test_readme_leads_to_the_documentation():
     assert 'docs/index.md' in links(ROOT / 'README.md')
+
+
+def test_architecture_lists_the_layers_in_their_order():
+    page = (ROOT / 'docs/architecture.md').read_text(encoding='utf-8')
+    table = page.partition('## The storeys')[2].partition('\n## ')[0]
+    listed = [name for row in re.findall(r'^\| (`.*?) \|', table, re.MULTILINE)
+              for name in re.findall(r'`(\w+)`', row)]
+    layers = runpy.run_path(str(ROOT / 'tests/test_layers.py'))['LAYERS']
+    assert listed == [layer for layer in layers if layer and '.' not in layer]
+
+
+def test_every_folder_that_exports_names_has_a_page_of_the_api():
+    folders = {path.parent.name for path in (ROOT / 'addp_mm').glob('*/__init__.py')
+               if '__all__' in path.read_text(encoding='utf-8')}
+    assert folders <= {path.stem for path in (ROOT / 'docs/api').glob('*.md')}
 
 
 def test_what_is_wrong_is_found(tmp_path: Path):
