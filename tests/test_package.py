@@ -77,6 +77,8 @@ def tracked(folder: str) -> set[str]:
 def test_version_is_one():
     assert re.fullmatch(r'\d+\.\d+\.\d+', addp_mm.__version__)
     assert f'## [{addp_mm.__version__}]' in (ROOT / 'CHANGELOG.md').read_text(encoding='utf-8')
+    citation = yaml.safe_load((ROOT / 'CITATION.cff').read_text(encoding='utf-8'))
+    assert citation['version'] == addp_mm.__version__
 
 
 def test_import_needs_mmpretrain_only():

@@ -46,12 +46,12 @@ class ImageNoise:
         ]
 
     def uniform(self, shape: Sequence[int], device: torch.device | str = 'cpu') -> Tensor:
-        """Noise in [0, 1), (N, *shape) float32."""
+        """Noise in [0, 1), ``(N, *shape)`` float32."""
         noise = [torch.rand(tuple(shape), generator=g) for g in self.generators]
         return torch.stack(noise).to(device)
 
     def gumbel(self, shape: Sequence[int], device: torch.device | str = 'cpu') -> Tensor:
-        """Standard Gumbel noise, (N, *shape) float32."""
+        """Standard Gumbel noise, ``(N, *shape)`` float32."""
         draws = [torch.rand(tuple(shape), dtype=torch.float64, generator=g)
                  for g in self.generators]
         noise = torch.stack(draws).clamp(min=torch.finfo(torch.float64).tiny)
