@@ -52,5 +52,6 @@ def test_checkpoints_are_those_that_the_stages_write(configs):
 def test_files_that_the_page_names_exist():
     named = set(re.findall(r'(?:tools|configs|benchmarks)/[\w/.-]+\.(?:py|sh|md)', PAGE))
     assert len(named) >= 6
-    missing = [name for name in named if not (ROOT / name).is_file()]
+    missing = [name for name in named
+               if not any((folder / name).is_file() for folder in (ROOT, ROOT / 'docs'))]
     assert [name for name in missing if f'OUT/{name}' not in PAGE] == []
