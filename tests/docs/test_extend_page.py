@@ -13,8 +13,8 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from addp_mm.registry import MODELS, TRANSFORMS
 from addp_mm.checkpoints.weight_files import save_weights
+from addp_mm.registry import MODELS, TRANSFORMS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / 'docs/extend.md').read_text(encoding='utf-8')

@@ -69,6 +69,23 @@ def missing_files(page: Path) -> list[str]:
     return sorted(name for name in named if not any(ROOT.glob(name)))
 
 
+def known_flags() -> set[str]:
+    """The flags that the commands of this repository define, some of them made of names."""
+    sources = [path for folder in ('tools', 'benchmarks', 'projects', 'addp_mm')
+               for path in (ROOT / folder).rglob('*.py') if '.mim' not in path.parts]
+    return {f'--{name}' for path in sources
+            for name in re.findall(r"'(?:--)?([a-z][a-z-]*)'", path.read_text(encoding='utf-8'))}
+
+
+def unknown_flags(page: Path, known: set[str]) -> list[str]:
+    """The flags that a page gives to the repository's commands and that none of them knows."""
+    text = page.read_text(encoding='utf-8').replace('\\\n', ' ')
+    commands = re.findall(
+        r'(?<![\w/$.-])(?:tools|benchmarks|projects)/[\w/]+\.(?:py|sh)([^`#\n]*)', text)
+    named = {flag for command in commands for flag in re.findall(r'(?<!\S)(--[a-z-]+)', command)}
+    return sorted(named - known)
+
+
 def wide_rows(page: Path) -> list[str]:
     """The rows of a page's tables that are too wide."""
     lines = page.read_text(encoding='utf-8').splitlines()
@@ -83,6 +100,11 @@ def test_links_lead_somewhere(page: Path):
 @pytest.mark.parametrize('page', pages_by_name(PAGES))
 def test_named_files_exist(page: Path):
     assert missing_files(page) == []
+
+
+@pytest.mark.parametrize('page', pages_by_name(PAGES))
+def test_named_flags_exist(page: Path):
+    assert unknown_flags(page, known_flags()) == []
 
 
 @pytest.mark.parametrize('page', pages_by_name(PAGES))
@@ -113,7 +135,10 @@ def test_what_is_wrong_is_found(tmp_path: Path):
     page = tmp_path / 'page.md'
     page.write_text('# A title, or two\n\n[up](#a-title-or-two) [no](#nothing) [gone](gone.md)\n'
                     '`tools/no_such_{a,b}.py` `tools/train.py` [x](https://example.org/y)\n\n'
+                    '    python tools/train.py CONFIG \\\n'
+                    '        --no-such-flag --work-dir x # --not\n\n'
                     f'|{"-" * 120}|\n|{"-" * 20}|\n')
     assert broken_links(page) == ['#nothing', 'gone.md']
     assert missing_files(page) == ['tools/no_such_a.py', 'tools/no_such_b.py']
+    assert unknown_flags(page, known_flags()) == ['--no-such-flag']
     assert len(wide_rows(page)) == 1
