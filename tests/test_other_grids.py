@@ -187,7 +187,8 @@ def test_token_predictor_starts_from_a_checkpoint_of_16_x_16_tokens(tmp_path):
     check_resized(before, model.state_dict(), (32, 32), num_tables=2)
 
 
-@pytest.mark.parametrize('name, tables', [('mage/vit-b_512.py', 2), ('addp/vit-b_512.py', 4)])
+@pytest.mark.parametrize('name, tables', [('mage/mage_vit-b_512.py', 2),
+                                          ('addp/addp_vit-b_512.py', 4)])
 def test_configs_of_512_pixels(name, tables):
     cfg = Config.fromfile(CONFIGS / name)
     with DefaultScope.overwrite_default_scope('mmpretrain'), torch.device('meta'):
@@ -207,7 +208,7 @@ def test_configs_of_512_pixels(name, tables):
 def test_parts_of_512_pixels_fit_each_other():
     tokenizer, predictor, addp = (
         Config.fromfile(CONFIGS / name).model for name in
-        ('vqgan/vqgan_512_stride16.py', 'mage/vit-b_512.py', 'addp/vit-b_512.py'))
+        ('vqgan/vqgan_512_stride16.py', 'mage/mage_vit-b_512.py', 'addp/addp_vit-b_512.py'))
     with DefaultScope.overwrite_default_scope('mmpretrain'), torch.device('meta'):
         own, used, used_again = (MODELS.build(cfg).state_dict() for cfg in (
             tokenizer.tokenizer, predictor.data_preprocessor.tokenizer.model,

@@ -65,7 +65,7 @@ PRESETS = {
         changes=dict(
             vqgan={_TOKENIZER + 'num_codes': 128, _TOKENIZER + 'code_dims': 32})),
     'base': Preset(  # VQGAN, MAGE-B and ViT-B of the release
-        configs=dict(vqgan='vqgan/vqgan_256.py', mage='mage/vit-b_1600e.py',
+        configs=dict(vqgan='vqgan/vqgan_256.py', mage='mage/mage_vit-b_1600e.py',
                      addp='addp/vit-b_1600e.py'),
         image_size=256,
         max_batch=dict(vqgan=32, mage=256, addp=128),
@@ -73,7 +73,7 @@ PRESETS = {
         lr=dict(vqgan=1e-4, mage=3e-4, addp=3e-4),
         minutes=24 * 60),
     'large': Preset(  # VQGAN, MAGE-L and ViT-L of the release
-        configs=dict(vqgan='vqgan/vqgan_256.py', mage='mage/vit-l_1600e.py',
+        configs=dict(vqgan='vqgan/vqgan_256.py', mage='mage/mage_vit-l_1600e.py',
                      addp='addp/vit-l_800e.py'),
         image_size=256,
         max_batch=dict(vqgan=32, mage=128, addp=64),

@@ -119,7 +119,8 @@ def chain_stages(config_dir: Path, out: Path, options: Mapping[str, Any]) -> lis
     """The stages vqgan, mage and addp, each fed with the checkpoints of the earlier ones.
 
     Args:
-        config_dir: Holds ``vqgan.py``, ``mage.py`` and ``addp.py``.
+        config_dir: Holds ``vqgan.py``, ``mage.py`` and ``addp.py``, or one file for each whose name
+            begins so: ``vqgan_long.py``.
         out: Each stage works in the folder of its name in here.
         options: What is changed in every config. Keys that a config has not are set all the same.
 
@@ -128,13 +129,24 @@ def chain_stages(config_dir: Path, out: Path, options: Mapping[str, Any]) -> lis
     """
     stages: dict[str, Stage] = {}
     for name in TITLES:
-        cfg = Config.fromfile(config_dir / f'{name}.py', import_custom_modules=False)
+        path = _find_config(config_dir, name)
+        cfg = Config.fromfile(path, import_custom_modules=False)
         wanted = {key: str(stages[source].checkpoint)
                   for key, source in INPUTS.items() if get_setting(cfg, key) is not None}
         wanted.update(options)
         changed = {key: value for key, value in wanted.items() if get_setting(cfg, key) != value}
-        stages[name] = Stage(name, config_dir / f'{name}.py', out / name, changed)
+        stages[name] = Stage(name, path, out / name, changed)
     return list(stages.values())
+
+
+def _find_config(folder: Path, algorithm: str) -> Path:
+    """The config of a folder whose name is that of the algorithm, or begins with it."""
+    names = [f'{algorithm}.py', *sorted(path.name for path in folder.glob(f'{algorithm}_*.py'))]
+    found = [folder / name for name in names if (folder / name).is_file()]
+    if not found:
+        raise FileNotFoundError(f'{folder} has no config of the {TITLES[algorithm]}, expected '
+                                f'{algorithm}.py.')
+    return found[0]
 
 
 def run_stages(stages: Sequence[Stage], say: Callable[[str], None]) -> None:

@@ -11,3 +11,4 @@ test_evaluator = dict(
         name='classifier',
         config='configs/digits/classifier.py',
         weights='work_dirs/digits/classifier/epoch_12.pth'))
+work_dir = 'work_dirs/digits/generation'

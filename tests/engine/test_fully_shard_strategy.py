@@ -31,7 +31,7 @@ from tests.helpers.tiny_training import RecordLosses, make_recipe, write_images
 from tests.helpers.two_processes import in_two_processes
 
 ROOT = Path(__file__).resolve().parents[3]
-RECIPE = ROOT / 'configs/addp/vit-h_800e_fsdp.py'
+RECIPE = ROOT / 'configs/addp/addp_vit-h_800e_fsdp.py'
 ITERS_PER_EPOCH = 3
 
 

@@ -1,6 +1,6 @@
 # Token predictor MAGE-B, 1600 epochs of ImageNet-1k at 256 pixels (MAGE, arXiv 2211.09117; numbers
 # of its reference release). Made for 8 GPUs of 80 GB:
-#   tools/dist_train.sh configs/mage/vit-b_1600e.py 8
+#   tools/dist_train.sh configs/mage/mage_vit-b_1600e.py 8
 _base_ = [
     '../_base_/datasets/imagenet_256.py', '../_base_/datasets/imagenet_256_val.py',
     '../_base_/schedules/adamw_bs4096.py', '../_base_/default_runtime.py'

@@ -1,7 +1,7 @@
 # Token predictor MAGE-B at 512 pixels: 32 x 32 tokens of the tokenizer of
 # configs/vqgan/vqgan_512_stride16.py. Made for 8 GPUs of 80 GB:
-#   tools/dist_train.sh configs/mage/vit-b_512.py 8
-_base_ = './vit-b_1600e.py'
+#   tools/dist_train.sh configs/mage/mage_vit-b_512.py 8
+_base_ = './mage_vit-b_1600e.py'
 
 image_size = 512
 model = dict(

@@ -1,8 +1,8 @@
 # Generated digits of the long run: how like the real ones they are, and how sure a classifier is of
 # each. The classifier (../classifier.py, about a minute) must be trained before.
-#   python tools/test.py configs/digits/long/generation.py \
+#   python tools/test.py configs/digits/long/generation_long.py \
 #       $(cat work_dirs/digits_long/addp/last_checkpoint)
-_base_ = ['addp.py', '../../_base_/generation.py']
+_base_ = ['addp_long.py', '../../_base_/generation.py']
 
 test_dataloader = dict(batch_size=100, dataset=dict(num_images=500))
 # Chosen with seed 0, measured with seed 1. A lower temperature makes the classifier surer and rare
@@ -19,3 +19,4 @@ test_evaluator = [
         extractor=classifier),
     dict(type='ClassifierConfidence', extractor=classifier)
 ]
+work_dir = 'work_dirs/digits_long/generation'

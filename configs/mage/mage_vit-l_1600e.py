@@ -1,6 +1,6 @@
 # Token predictor MAGE-L, 1600 epochs of ImageNet-1k at 256 pixels (MAGE, arXiv 2211.09117).
-#   tools/dist_train.sh configs/mage/vit-l_1600e.py 8
-_base_ = './vit-b_1600e.py'
+#   tools/dist_train.sh configs/mage/mage_vit-l_1600e.py 8
+_base_ = './mage_vit-b_1600e.py'
 
 model = dict(token_predictor=dict(arch='large'))
 

@@ -1,8 +1,8 @@
 # ADDP, ViT-B, 512 pixels: 32 x 32 tokens of stride 16, and as many patches of 16 x 16 pixels. It is
 # not in the paper; the numbers here are our choice. Made for 8 GPUs of 80 GB:
-#   tools/dist_train.sh configs/addp/vit-b_512.py 8
-# The frozen parts come from configs/vqgan/vqgan_512_stride16.py and configs/mage/vit-b_512.py; the
-# .pth checkpoints of these can be named as they are. To start from weights of 256 pixels (position
+#   tools/dist_train.sh configs/addp/addp_vit-b_512.py 8
+# The frozen parts come from configs/vqgan/vqgan_512_stride16.py and
+# configs/mage/mage_vit-b_512.py; the .pth checkpoints of these can be named as they are. To start from weights of 256 pixels (position
 # tables are resized; of use if both have the same tokenizer):
 #   --cfg-options model.init_cfg.type=Pretrained model.init_cfg.checkpoint=FILE
 _base_ = './vit-b_1600e.py'
@@ -15,7 +15,7 @@ model = dict(
             model=dict(image_size=image_size, num_codes=num_codes),
             checkpoint='checkpoints/vqgan_512.safetensors'),
         token_predictor=dict(
-            # One's own training has no rows for classes, see configs/mage/vit-b_1600e.py.
+            # One's own training has no rows for classes, see configs/mage/mage_vit-b_1600e.py.
             model=dict(_delete_=True, type='MAGE', arch='base'),
             checkpoint='checkpoints/mage_base_512.safetensors')))
 
