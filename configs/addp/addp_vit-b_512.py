@@ -2,8 +2,8 @@
 # not in the paper; the numbers here are our choice. Made for 8 GPUs of 80 GB:
 #   tools/dist_train.sh configs/addp/addp_vit-b_512.py 8
 # The frozen parts come from configs/vqgan/vqgan_512_stride16.py and
-# configs/mage/mage_vit-b_512.py; the .pth checkpoints of these can be named as they are. To start from weights of 256 pixels (position
-# tables are resized; of use if both have the same tokenizer):
+# configs/mage/mage_vit-b_512.py; the .pth checkpoints of these can be named as they are. To start
+# from weights of 256 pixels (position tables are resized; of use if both have the same tokenizer):
 #   --cfg-options model.init_cfg.type=Pretrained model.init_cfg.checkpoint=FILE
 _base_ = './vit-b_1600e.py'
 
