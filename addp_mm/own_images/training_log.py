@@ -12,7 +12,8 @@ _VAL = re.compile(r'(?:Epoch|Iter)\(val\).*?\]  +(?P<metrics>\S+/\S+: .*?)(?:  d
 # Errors that training survives, and what this package warns of; libraries warn of much else.
 _NOTICE = re.compile(r' - (?:ERROR|WARNING(?= - .*(?:codebook|checkpoint|learning rate))) - '
                      r'(?P<text>.*)')
-_ERROR = re.compile(r'^(?:\w+\.)*\w*(?:Error|Exception|Interrupt)\b.*')
+# What a command says in one line, or the end of a traceback.
+_ERROR = re.compile(r'^(?:error: |(?:\w+\.)*\w*(?:Error|Exception|Interrupt)\b).*')
 _TAIL_BYTES = 16384
 
 # What is found in the end of a log, and what helps.

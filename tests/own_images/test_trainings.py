@@ -191,6 +191,7 @@ def test_what_training_survives_is_said_once(tmp_path: Path):
 
 @pytest.mark.parametrize(('end', 'expected'), [
     ('Traceback\n  File "x"\nValueError: take another one', 'ValueError: take another one\n'),
+    ('error: take another one\nend', 'error: take another one\n'),
     ('torch.OutOfMemoryError: CUDA out of memory.', 'smaller train_dataloader.batch_size'),
     ('nothing known', 'The end of its log:\nstart\nnothing known'),
 ])

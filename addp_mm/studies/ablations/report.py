@@ -3,7 +3,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from ...apis.output_folder import save_image
 from ...atomic_write import write_json, write_whole
 from ...generation import from_pixels
 from ...visualization.image_grid import image_grid
-from ..tables import markdown_table, score_names
+from ..tables import markdown_table, mean_and_spread, score_names
 
 NAME = 'ablations'
 # Below the folder of results: a folder for each row; in it one of what it generates; there images.
@@ -73,12 +72,9 @@ def _row(record: Record, defaults: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _accuracy(record: Record) -> dict[str, str]:
-    """Mean over the seeds, and the range."""
+    """Mean and spread over the seeds."""
     values = record['accuracy']
-    if values is None:
-        return {}
-    spread = f' ({min(values):.1f} to {max(values):.1f})' if len(values) > 1 else ''
-    return {'accuracy, %': f'{mean(values):.1f}{spread}'}
+    return {} if values is None else {'accuracy, %': mean_and_spread(values)}
 
 
 def _notes(records: Sequence[Record]) -> list[str]:
@@ -86,8 +82,8 @@ def _notes(records: Sequence[Record]) -> list[str]:
     notes = [note for record in records for note in record['generation']['notes']]
     seeds = max(len(record['accuracy'] or ()) for record in records)
     if seeds > 1:
-        notes.append(f'Accuracy: mean of {seeds} fine-tunings with different seeds, in brackets '
-                     'the lowest and the highest.')
+        notes.append(f'Accuracy: mean of {seeds} fine-tunings with different seeds ± the standard '
+                     'deviation.')
     return list(dict.fromkeys([*notes, 'Times include what interrupted runs took.']))
 
 

@@ -44,7 +44,7 @@ def test_the_default_stands_in_every_table(records: list[dict]) -> None:
     assert [row['loss.target'] for row in tables['loss']] == ['-', 'hard', 'both']
     assert tables['map'][1] == {
         'row': 'map_argmax', 'diffusion.mapping': 'argmax', 'FID-like (small)': 12.345,
-        'accuracy, %': '61.5 (60.0 to 63.0)', 'pre-train, min': 1.5, 'generate, min': 0.05}
+        'accuracy, %': '61.5 ± 2.1', 'pre-train, min': 1.5, 'generate, min': 0.05}
 
 
 def test_without_other_rows_or_fine_tuning() -> None:
@@ -62,7 +62,7 @@ def test_written_files(records: list[dict], tmp_path: Path) -> None:
     path = write_ablation_report(records, tmp_path)
     text = path.read_text()
     assert text.count('| default |') == 2 and text.count('Not Inception.') == 1
-    assert '| loss_hard | hard | 12.35 | 51.5 (50.0 to 53.0) |' in text
+    assert '| loss_hard | hard | 12.35 | 51.5 ± 2.1 |' in text
     assert 'mean of 2 fine-tunings' in text and '(ablations.png)' in text
     content = json.loads((tmp_path / 'ablations.json').read_text())
     assert content['rows'][0]['name'] == 'default' and set(content['tables']) == {'map', 'loss'}
