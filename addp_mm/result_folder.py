@@ -128,4 +128,8 @@ def try_lock(path: Path, descriptors: list[int] | None = None) -> Iterator[bool]
 
 
 def _read(path: Path) -> Record:
-    return json.loads(path.read_text(encoding='utf-8'))
+    try:
+        return json.loads(path.read_text(encoding='utf-8'))
+    except ValueError as error:
+        raise ValueError(f'{path} is no whole JSON file ({error}): remove it, and it is made '
+                         'again.') from error

@@ -37,6 +37,13 @@ def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
     assert results.records() == [] and results.make('a', lambda: {}) == {}
 
 
+def test_a_broken_file_is_named(tmp_path: Path) -> None:
+    results = ResultFolder(tmp_path, {})
+    results.file('a').write_text('{"score":')
+    with pytest.raises(ValueError, match='a.json is no whole JSON file.*remove it'):
+        results.make('a', fails)
+
+
 def test_another_process_has_it(tmp_path: Path) -> None:
     results = ResultFolder(tmp_path, {})
     with try_lock(tmp_path / '.a.lock') as is_ours:
