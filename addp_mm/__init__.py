@@ -1,10 +1,10 @@
 """ADDP (arXiv 2306.05423) for OpenMMLab; importing it registers its parts with mmpretrain."""
-import warnings
+from .quiet_import import without_onedl_line
+from .version import __version__
 
-# mmcv without compiled operations says so at every import; nothing here uses the one it names.
-warnings.filterwarnings('ignore', 'Fail to import ``MultiScaleDeformableAttention``')
-
-from . import datasets, dense, engine, evaluation, generation, models  # noqa: E402
-from .version import __version__  # noqa: E402
+with without_onedl_line():
+    from . import dense  # first: mmpretrain looks for mmdet, and that for mmcv's operations
+    # isort: split
+    from . import datasets, engine, evaluation, generation, models
 
 __all__ = ['__version__', 'datasets', 'dense', 'engine', 'evaluation', 'generation', 'models']
