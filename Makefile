@@ -1,20 +1,20 @@
-# Every target makes its environment first (once, outside the clone: see tools/make_env.sh) and needs only Python >= 3.10.
-# ADDP_PYTHON=/path/to/python uses an environment of your own instead. ARGS=... is handed to the command.
+# Every target makes its environment first (once, outside the clone: see tools/make_env.sh) and needs only Python 3.10 to 3.13.
+# STACK=stock takes the stock OpenMMLab libraries in the place of the OneDL forks, ADDP_PYTHON=/path/to/python an environment
+# of your own. ARGS=... is handed to the command.
 SHELL := bash
 .DEFAULT_GOAL := help
 .PHONY: help env digits digits-long test style quality docs wheel
 
+STACK ?= onedl
 WORK_DIR ?= work_dirs/digits
 # Sets $$python, and puts this clone first on the path.
-WITH_ENV = python=$$(bash tools/make_env.sh) && export PYTHONPATH="$(CURDIR)$${PYTHONPATH:+:$$PYTHONPATH}"
-# The same with mmdet and mmseg; compiles for about 10 minutes the first time.
-WITH_DENSE = $(subst make_env.sh,make_env.sh --dense,$(WITH_ENV))
+WITH_ENV = python=$$(bash tools/make_env.sh $(STACK)) && export PYTHONPATH="$(CURDIR)$${PYTHONPATH:+:$$PYTHONPATH}"
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
-env: ## make the environment, print the path of its python (ARGS=--dense: with mmdet and mmseg)
-	@bash tools/make_env.sh $(ARGS)
+env: ## make the environment, print the path of its python (STACK=stock; ARGS=--newest: without the tested versions)
+	@bash tools/make_env.sh $(STACK) $(ARGS)
 
 digits: ## train the small pipeline on handwritten digits, on a CPU (WORK_DIR=work_dirs/digits)
 	@$(WITH_ENV) && "$$python" tools/run_digits.py --work-dir "$(WORK_DIR)" $(ARGS)
@@ -23,8 +23,8 @@ digits-long: ## the same for longer, for digits that can be read
 	@$(WITH_ENV) && "$$python" tools/run_digits.py --configs configs/digits/long \
 		--work-dir work_dirs/digits_long --data work_dirs/digits/data $(ARGS)
 
-test: ## run the tests (ARGS='tests/diffusion -k mask')
-	@$(WITH_DENSE) && "$$python" -m pytest $(ARGS)
+test: ## run the tests (ARGS='tests/diffusion -k mask', STACK=stock)
+	@$(WITH_ENV) && "$$python" -m pytest $(ARGS)
 
 style: ## mend what the linter can mend
 	@$(WITH_ENV) && "$$python" -m ruff check --fix-only .

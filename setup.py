@@ -133,17 +133,18 @@ setup(
     ],
     packages=find_packages(include=['addp_mm', 'addp_mm.*']),
     python_requires='>=3.10',
-    # The OpenMMLab libraries are an extra, never required: a user may have the stock ones, and
+    # The OpenMMLab libraries are an extra, never required: two stacks own the same files, and
     # installing onedl-mmengine beside mmengine overwrites its files without a word.
     install_requires=read_requirements('runtime'),
     extras_require={
-        'mim': read_requirements('mminstall'),
-        'dense': read_requirements('dense'),
+        'onedl': read_requirements('onedl'),
+        'stock': read_requirements('stock'),
+        'mim': read_requirements('onedl'),      # the name that `mim install` looks for
         'optional': read_requirements('optional'),
         'tests': read_requirements('tests'),
         'docs': read_requirements('docs'),
         'all': [
-            line for name in ('mminstall', 'dense', 'optional', 'tests', 'docs')
+            line for name in ('onedl', 'optional', 'tests', 'docs')
             for line in read_requirements(name)
         ],
     },

@@ -8,36 +8,47 @@ from __future__ import annotations
 
 import functools
 import importlib
-import importlib.util
 import re
 import sys
-import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
-from pathlib import Path
+from importlib.machinery import PathFinder
 from types import ModuleType
 
 PIP = f'{sys.executable} -m pip'
-# Import names, and what provides them; the versions are those of requirements/mminstall.txt
-# and dense.txt.
-OPENMMLAB = {
-    'mmengine': 'onedl-mmengine==0.10.12',
-    'mmcv': 'onedl-mmcv==2.3.6',
-    'mmpretrain': 'onedl-mmpretrain==1.3.6',
+# Import names, and what provides them in each stack: the lines of requirements/onedl.txt and
+# stock.txt. Both stacks own the same import names, and either one works.
+STACKS = {
+    'onedl': {
+        'mmengine': 'onedl-mmengine>=0.10.12,<0.11',
+        'mmcv': 'onedl-mmcv>=2.3.6,<2.4',
+        'mmpretrain': 'onedl-mmpretrain>=1.3.6,<1.4',
+        'mmdet': 'onedl-mmdetection>=3.5.1,<3.6',
+        'mmseg': 'onedl-mmsegmentation>=1.4.2,<1.5',
+    },
+    'stock': {
+        'mmengine': 'mmengine>=0.10.7,<0.12',
+        'mmcv': 'mmcv-lite>=2.1.0,<2.2',
+        'mmpretrain': 'mmpretrain>=1.2.0,<1.3',
+        'mmdet': 'mmdet>=3.3.0,<3.4',
+        'mmseg': 'mmsegmentation>=1.2.2,<1.3',
+    },
 }
-DOWNSTREAM = {'mmdet': 'onedl-mmdetection==3.5.1', 'mmseg': 'onedl-mmsegmentation==1.4.2'}
+# What the stock stack imports besides, and does not ask for.
+STOCK_EXTRAS = {'ftfy': 'ftfy', 'regex': 'regex', 'pkg_resources': 'setuptools>=77,<82'}
+OPENMMLAB = ('mmengine', 'mmcv', 'mmpretrain')
+DOWNSTREAM = ('mmdet', 'mmseg')
 OTHERS = {
     'torch': 'torch>=2.10',
-    'torchvision': 'torchvision',
-    'numpy': 'numpy',
-    'einops': 'einops',
-    'safetensors': 'safetensors',
-    'timm': 'timm>=1.0',
+    'numpy': 'numpy>=2.0',
+    'einops': 'einops>=0.8',
+    'safetensors': 'safetensors>=0.5',
+    'timm': 'timm>=1.0.12',
 }
-REQUIRED = {**OTHERS, **OPENMMLAB}
 SAFE_TORCH = (2, 10)    # reads downloaded files safely; CVE-2026-24747 and CVE-2025-32434 before
+NEWEST_PYTHON = (3, 13)
 
 
 @dataclass(frozen=True)
@@ -60,16 +71,21 @@ def main() -> int:
     warnings.simplefilter('ignore')     # what libraries say while they are imported
     for name, version in versions():
         print(f'{name:12s} {version}')
+    required = STACKS[stack_of(_owners())]
     findings = [
+        *find_new_python(sys.version_info[:2]),
         *find_two_owners(_owners()),
         *find_torch_mismatch(version_of('torch'), version_of('torchvision')),
         *find_old_torch(version_of('torch')),
-        *find_failing_imports(REQUIRED),
-        *find_missing_ops(),
+        *find_failing_imports({**OTHERS, **{name: required[name] for name in OPENMMLAB}}),
+        *find_failing_downstream({name: required[name] for name in DOWNSTREAM}),
     ]
-    for finding in findings:
-        print(f'\n{"ERROR" if finding.blocks else "NOTE"}: {finding.problem}\n'
-              f'  mend with: {finding.remedy}')
+    for remedy in dict.fromkeys(finding.remedy for finding in findings):
+        print()
+        for finding in findings:
+            if finding.remedy == remedy:
+                print(f'{"ERROR" if finding.blocks else "NOTE"}: {finding.problem}')
+        print(f'  mend with: {remedy}')
     blocked = any(finding.blocks for finding in findings)
     print('\nPre-training cannot run here yet: mend the errors above.' if blocked else
           '\nPre-training can run here.')
@@ -79,13 +95,26 @@ def main() -> int:
 def versions() -> Iterator[tuple[str, str]]:
     """What is installed, by name."""
     yield 'python', f'{sys.version.split()[0]} ({sys.executable})'
-    for name in [*REQUIRED, *DOWNSTREAM]:
+    for name in ['torch', 'torchvision', *list(OTHERS)[1:], *OPENMMLAB, *DOWNSTREAM]:
         owners = ', '.join(_owners().get(name, []))
         version = version_of(name)
         yield name, 'not installed' if version is None else (
             version if owners == name else f'{version} ({owners})')
     yield 'CUDA', _cuda()
-    yield 'mmcv._ext', 'yes' if has_ops() else 'no (only detection needs it)'
+    if version_of('mmcv') is not None:
+        stand_in = 'no (torchvision stands in, for NMS and RoIAlign)'
+        yield 'mmcv._ext', 'yes' if has_ops() else stand_in
+
+
+def stack_of(owners: Mapping[str, Iterable[str]]) -> str:
+    """The stack that is installed: 'stock' or 'onedl', which is also the answer for neither.
+
+    Args:
+        owners: Distributions by import name, as ``metadata.packages_distributions()``.
+    """
+    forks = [set(owners[name]) == {_distribution(line)}
+             for name, line in STACKS['onedl'].items() if name in owners]
+    return 'stock' if forks.count(False) > forks.count(True) else 'onedl'
 
 
 def version_of(name: str) -> str | None:
@@ -101,39 +130,58 @@ def _owners() -> dict[str, list[str]]:
     return {name: sorted(set(owners)) for name, owners in found.items()}
 
 
+def find_new_python(version: tuple[int, int]) -> Iterator[Finding]:
+    """A Python that the libraries do not know yet."""
+    if version > NEWEST_PYTHON:
+        yield Finding(
+            f'Python {version[0]}.{version[1]} is newer than what this project was tested with.',
+            'an environment with Python 3.10 to 3.13', blocks=False)
+
+
 def find_two_owners(owners: Mapping[str, Iterable[str]]) -> Iterator[Finding]:
     """Two distributions that wrote over each other's files.
 
     Args:
         owners: Distributions by import name, as ``metadata.packages_distributions()``.
     """
-    for name, default in {**OPENMMLAB, **DOWNSTREAM}.items():
+    for name, requirement in STACKS[stack_of(owners)].items():
         found = sorted(set(owners.get(name, [])))
         if len(found) > 1:
             yield Finding(
                 f'{" and ".join(found)} both own the package {name} and have overwritten each '
                 'other\'s files.',
-                f'{PIP} uninstall -y {" ".join(found)} && {PIP} install {default}')
+                f'{PIP} uninstall -y {" ".join(found)} && {PIP} install "{requirement}"')
 
 
 def find_torch_mismatch(torch: str | None, torchvision: str | None) -> Iterator[Finding]:
-    """A torchvision built for another torch, which fails with "torchvision::nms does not exist".
+    """A torchvision that is missing or was built for another torch: its operators do not run.
 
     Args:
         torch: Version, with its build ('2.11.0+cpu') if it names one.
         torchvision: Version.
     """
-    if torch is None or torchvision is None:
+    error = _operator_error()
+    if torch is None or error is None:
         return
-    (major, minor), (_, vision) = _numbers(torch), _numbers(torchvision)
-    builds = [text.partition('+')[2] for text in (torch, torchvision)]
-    if major == 2 and vision != minor + 15 or builds[0] != builds[1]:
-        build = builds[0]
-        index = f' --index-url https://download.pytorch.org/whl/{build}' if build else ''
-        yield Finding(
-            f'torchvision {torchvision} is not the build for torch {torch}: "operator '
-            'torchvision::nms does not exist" comes from this.',
-            f'{PIP} install --force-reinstall --no-deps "torchvision==0.{minor + 15}.*"{index}')
+    build = torch.partition('+')[2]
+    index = f' --index-url https://download.pytorch.org/whl/{build}' if build else ''
+    if torchvision is None:
+        yield Finding('torchvision is not installed', f'{PIP} install torch torchvision{index}')
+        return
+    yield Finding(
+        f'torchvision {torchvision} does not run with torch {torch}: {error}',
+        f'{PIP} uninstall -y torchvision && {PIP} install torch torchvision{index}')
+
+
+def _operator_error() -> str | None:
+    """What an operator of torchvision says when it is called; None if it works."""
+    try:
+        vision = importlib.import_module('torchvision')
+        torch = importlib.import_module('torch')
+        vision.ops.nms(torch.zeros(1, 4), torch.zeros(1), 0.5)
+    except Exception as error:      # a broken library may raise anything
+        return _first_line(error)
+    return None
 
 
 def find_old_torch(torch: str | None) -> Iterator[Finding]:
@@ -166,33 +214,21 @@ def find_failing_imports(required: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding(f'{name} {reason}', _install_command(name, missing, requirement))
 
 
-def find_missing_ops() -> Iterator[Finding]:
-    """An mmcv without its compiled part."""
-    if version_of('mmcv') is not None and not has_ops():
-        yield Finding(
-            'mmcv has no compiled ops (mmcv._ext). Detection with mmdet needs them, nothing else '
-            'does. Compiling takes 10 to 25 minutes and needs a C++20 compiler. In a clone of this '
-            'project, `bash tools/make_env.sh --dense` makes an environment with them; for this '
-            'one:', f'{_uninstall_stock()}{_compile_command()}', blocks=False)
+def find_failing_downstream(required: Mapping[str, str]) -> Iterator[Finding]:
+    """Downstream libraries that cannot be imported; only detection or segmentation needs them.
 
-
-def _compile_command() -> str:
-    """Install mmcv with its ops; mmcv asks for C++17 where the headers of torch need C++20."""
-    compiler = Path(tempfile.gettempdir()) / 'c++20'
-    wrapper = r"""printf '#!/usr/bin/env bash\nexec g++ "${@/#-std=c++17/-std=c++20}"\n'"""
-    return (f'{wrapper} > {compiler} '
-            f'&& chmod +x {compiler} && {PIP} install ninja wheel "setuptools>=80" && '
-            f'CXX={compiler} MMCV_WITH_OPS=1 {PIP} install --force-reinstall --no-deps '
-            f'--no-build-isolation --no-cache-dir --no-binary onedl-mmcv {OPENMMLAB["mmcv"]} && '
-            f'{PIP} install {" ".join(DOWNSTREAM.values())}')
+    Args:
+        required: What to install, by import name.
+    """
+    for finding in find_failing_imports(required):
+        yield replace(finding, blocks=False)
 
 
 def has_ops() -> bool:
-    """Whether mmcv was compiled with its ops."""
-    try:
-        return importlib.util.find_spec('mmcv._ext') is not None
-    except Exception:       # whatever importing a broken mmcv raises
-        return False
+    """Whether mmcv was compiled with its operations."""
+    mmcv = PathFinder.find_spec('mmcv')
+    paths = mmcv.submodule_search_locations if mmcv else None
+    return bool(paths) and PathFinder.find_spec('mmcv._ext', paths) is not None
 
 
 def _cuda() -> str:
@@ -213,18 +249,25 @@ def _import(name: str) -> ModuleType | BaseException:
 
 
 def _install_command(name: str, missing: str, requirement: str) -> str:
-    if missing != name and missing not in REQUIRED:
+    stack = stack_of(_owners())
+    known = {name, *OTHERS, *STACKS[stack]}
+    if missing in STOCK_EXTRAS:
+        return f'{PIP} install "{STOCK_EXTRAS[missing]}"'
+    if missing not in known:
         return f'{PIP} install {missing}'
-    if name in OPENMMLAB:
-        return f'{_uninstall_stock()}{PIP} install {" ".join(OPENMMLAB.values())}'
-    return f'{PIP} install "{requirement}"'
+    if name not in STACKS[stack]:
+        return f'{PIP} install "{requirement}"'
+    absent = {name: line for name, line in STACKS[stack].items() if version_of(name) is None}
+    wanted = absent or STACKS[stack]
+    others = [owner for name, line in wanted.items() for owner in _owners().get(name, [])
+              if owner != _distribution(line)]
+    lines = [*wanted.values(), *(STOCK_EXTRAS.values() if stack == 'stock' else ())]
+    make_room = f'{PIP} uninstall -y {" ".join(others)} && ' if others else ''
+    return f'{make_room}{PIP} install ' + ' '.join(f'"{line}"' for line in lines)
 
 
-def _uninstall_stock() -> str:
-    """Start of a command that makes room for the maintained forks of the OpenMMLab libraries."""
-    stock = sorted({owner for name in {**OPENMMLAB, **DOWNSTREAM}
-                    for owner in _owners().get(name, []) if not owner.startswith('onedl-')})
-    return f'{PIP} uninstall -y {" ".join(stock)} && ' if stock else ''
+def _distribution(requirement: str) -> str:
+    return re.split('[<>=]', requirement)[0]
 
 
 def _numbers(version: str) -> tuple[int, int]:
