@@ -55,7 +55,9 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Ten
     _say_once()
     if offset != 0:
         _refuse(f'nms with offset={offset}')
-    return torchvision.ops.nms(_full(boxes), _full(scores), iou_threshold)
+    # Boxes of equal scores keep the order of this sort, which is mmcv's: torchvision's is stable.
+    ordered, order = _full(scores).sort(0, descending=True)
+    return order[torchvision.ops.nms(_full(boxes)[order], ordered, iou_threshold)]
 
 
 def roi_align_forward(features: Tensor, rois: Tensor, output: Tensor, argmax_y: Tensor,
