@@ -14,6 +14,8 @@ import torch
 from mmengine.logging import MMLogger
 from mmengine.utils import ManagerMixin
 
+import addp_mm  # noqa: F401  (before a test imports mmdet, which then finds mmcv's operations)
+
 # Tiny tensors gain nothing from more threads, and the sums stay in one order.
 torch.set_num_threads(1)
 

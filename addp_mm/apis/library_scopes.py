@@ -7,6 +7,8 @@ from copy import deepcopy
 from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import DumpResults
 
+from ..quiet_import import without_onedl_line
+
 _DENSE_SCOPES = ('mmdet', 'mmseg')
 
 
@@ -19,14 +21,15 @@ def check_scope(cfg: Config) -> None:
     """See that the library a config is for can be imported.
 
     Raises:
-        ValueError: If mmdet or mmseg is missing or does not work, for mmdet also without mmcv's
-            compiled operations.
+        ValueError: If mmdet or mmseg is missing or does not work.
     """
     scope = scope_of(cfg)
     if scope not in _DENSE_SCOPES:
         return
     try:
-        importlib.import_module(f'{scope}.models')
+        with without_onedl_line():
+            importlib.import_module(f'{scope}.models')
+            importlib.import_module(f'{scope}.datasets')
     except (ImportError, AssertionError) as error:     # mmdet and mmseg assert versions
         reason = str(error).splitlines()[0]
         raise ValueError(f'This config needs {scope}, which cannot be imported ({reason}): '

@@ -122,7 +122,7 @@ def test_constraints_are_within_the_requirements():
     for line in lines_of('constraints'):
         requirement = Requirement(line)
         pinned.setdefault(requirement.name.lower(), []).append(str(requirement.specifier)[2:])
-    for name in ('onedl', 'stock', 'runtime', 'tests', 'optional'):
+    for name in ('onedl', 'stock', 'runtime', 'tests'):
         for requirement in map(Requirement, lines_of(name)):
             versions = pinned[requirement.name.lower()]
             assert versions and all(map(requirement.specifier.contains, versions)), requirement
