@@ -106,7 +106,7 @@ if [ -n "${ADDP_PYTHON:-}" ]; then
 fi
 
 base=$(find_python)
-requirements=("$REPO"/requirements/{"$stack",runtime,tests}.txt)
+requirements=("$REPO"/requirements/{"$stack",runtime,tests,docs}.txt)
 env=$ENV_HOME/env-$(fingerprint "${requirements[@]}" "${constraints[@]}")
 log=$env.log
 if ! is_complete; then
