@@ -85,9 +85,13 @@ def generate(inferencer: ADDPInferencer, out: str | Path, num_images: int, seed:
         The folder or the archive.
 
     Raises:
-        ValueError: If an option is out of range, or the folder holds images of another run.
+        ValueError: If an option is out of range, the inferencer has no weights of a file, or the
+            folder holds images of another run.
     """
     check_positive(num_images=num_images, batch_size=batch_size)
+    if inferencer.weights is None:
+        raise ValueError('The images of a run are known by the file of the weights: expected an '
+                         'inferencer with `weights`.')
     generator = inferencer.generator(**sampler)
     settings = dict(
         checkpoint_sha256=sha256_of(inferencer.weights),
