@@ -147,10 +147,11 @@ class ADDPInferencer:
             ValueError: If nothing or everything is masked, sizes do not fit, or an option is out
                 of range.
         """
-        image = read_image(image)
-        prior = None if prior is None else read_image(prior)
-        mask = read_mask(mask, tuple(image.shape[1:]))
-        return self.edit(image, mask, num_samples, seed, prior, batch_size, **sampler)
+        pixels = read_image(image)
+        hint = None if prior is None else read_image(prior)
+        height, width = pixels.shape[1:]
+        region = read_mask(mask, (height, width))
+        return self.edit(pixels, region, num_samples, seed, hint, batch_size, **sampler)
 
     def outpaint(self, image: ImageInput, left: int = 0, top: int = 0, right: int = 0,
                  bottom: int = 0, num_samples: int = 1, seed: int = 0, batch_size: int = 16,
@@ -189,8 +190,9 @@ class ADDPInferencer:
         Returns:
             (N, scale H, scale W, 3) uint8.
         """
-        image = read_image(image)
-        larger, mask = extend(image, **uncrop_margins(tuple(image.shape[1:]), scale))
+        pixels = read_image(image)
+        height, width = pixels.shape[1:]
+        larger, mask = extend(pixels, **uncrop_margins((height, width), scale))
         return self.edit(larger, mask, num_samples, seed, None, batch_size, **sampler)
 
     @torch.no_grad()
@@ -272,7 +274,7 @@ class ADDPInferencer:
                       batch_size: int) -> Iterator[Tensor]:
         """Batches (n, 3, H, W) of the model's size, on its device."""
         check_positive(batch_size=batch_size)
-        several = list(images) if isinstance(images, (list, tuple)) else [images]
+        several: list[Any] = list(images) if isinstance(images, (list, tuple)) else [images]
         check_positive(number_of_images=len(several))
         for start in range(0, len(several), batch_size):
             batch = [fit_to_model(read_image(image), self.image_size)

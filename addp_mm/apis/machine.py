@@ -28,7 +28,7 @@ def adapt_to_machine(cfg: Config) -> list[str]:
     notes = []
     has_gpu = get_device() not in ('cpu', 'mps')
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        loader = cfg.get(name) or {}
+        loader = cfg.get(name) or ConfigDict()
         if not loader.get('num_workers', 0) and loader.get('persistent_workers'):
             loader.persistent_workers = False
             loader.pop('prefetch_factor', None)

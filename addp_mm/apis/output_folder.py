@@ -65,7 +65,7 @@ class OutputFolder:
         if self.archive is None:
             return self.folder
         if dist.is_main_process():
-            self._pack(num_images)
+            self._pack(self.archive, num_images)
         return self.archive
 
     def _prepare(self, overwrite: bool) -> str | None:
@@ -102,11 +102,11 @@ class OutputFolder:
                     path.unlink()
         (self.folder / SETTINGS).unlink(missing_ok=True)
 
-    def _pack(self, num_images: int) -> None:
+    def _pack(self, target: Path, num_images: int) -> None:
         """One array ``arr_0`` (N, H, W, 3) uint8, as evaluators of generative models read it."""
         first = np.asarray(Image.open(self.image_path(0)))
         header = dict(descr='|u1', fortran_order=False, shape=(num_images, *first.shape))
-        with atomic_write(self.archive) as partial, \
+        with atomic_write(target) as partial, \
                 zipfile.ZipFile(partial, 'w', allowZip64=True) as archive, \
                 archive.open('arr_0.npy', 'w', force_zip64=True) as file:
             np.lib.format.write_array_header_1_0(file, header)

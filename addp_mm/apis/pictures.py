@@ -81,4 +81,5 @@ def _of(result: SamplingResult, name: str, place: int) -> torch.Tensor:
 
 
 def _labels(result: SamplingResult, num_steps: int) -> list[str]:
-    return [f'step {state.step + 1} of {num_steps}' for state in result.steps]
+    return [f'step {state.step + 1} of {num_steps}' for state in result.steps
+            if state.step is not None]

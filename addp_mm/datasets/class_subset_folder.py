@@ -39,7 +39,8 @@ def class_list(name: str) -> tuple[str, ...]:
         raise ValueError(f'Unknown list of classes {name!r}, expected one of {list(CLASS_LISTS)} '
                          'or the names themselves.')
     timm = find_spec('timm')     # importing it would take seconds
-    path = timm and Path(timm.origin).parent / 'data' / '_info' / CLASS_LISTS[name]
+    origin = timm.origin if timm else None
+    path = origin and Path(origin).parent / 'data' / '_info' / CLASS_LISTS[name]
     if not path or not path.is_file():
         raise ValueError(f'The classes of {name} are read from timm, which has no '
                          f'{CLASS_LISTS[name]} here: pip install "timm>=1.0".')

@@ -55,7 +55,7 @@ def position_bias(table: Tensor, grid_size: tuple[int, int]) -> Tensor:
         (H, 1 + L, 1 + L).
     """
     number = distance_index if is_exporting() else kept_distance_index
-    index = number(tuple(grid_size), table.device)
+    index = number((grid_size[0], grid_size[1]), table.device)
     return table.t().index_select(1, index.flatten()).unflatten(1, index.shape)
 
 

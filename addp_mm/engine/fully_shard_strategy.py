@@ -104,7 +104,7 @@ class FullyShardStrategy(DDPStrategy):
         """Whole weights on the CPU of the main process; all processes must take part."""
         state = self.model.state_dict()
         whole = _gathered(state)
-        whole._metadata = state._metadata
+        whole._metadata = state._metadata       # type: ignore[attr-defined]  # as torch's own
         return whole
 
     def optim_state_dict(self) -> dict:

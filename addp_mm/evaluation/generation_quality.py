@@ -5,6 +5,7 @@ Shapes: (H, W) pixels of an image.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +82,7 @@ class GenerationQuality(BaseMetric):
         if self.reference is None and any(name != 'is' for name in self.extract.metrics):
             originals = self._rows([sample['image'] for sample in data_samples])
         else:
-            originals = [None] * len(generated)
+            originals = repeat(None, len(generated))
         self.results.extend(zip(generated, originals, strict=True))
 
     def compute_metrics(self, results: list[tuple[Row, Row | None]]) -> dict[str, float]:

@@ -136,6 +136,8 @@ def score(features: Mapping[str, Tensor],
     scores = {}
     if 'fid' in features:
         from torch_fidelity.metric_fid import fid_statistics_to_metric
+        assert reference and reference.mean is not None and reference.covariance is not None, \
+            '_check has seen to it'
         other = dict(mu=reference.mean.numpy(), sigma=reference.covariance.numpy())
         found = fid_statistics_to_metric(_statistics(features['fid']), other, verbose=False)
         scores['fid'] = found['frechet_inception_distance']
@@ -146,6 +148,7 @@ def score(features: Mapping[str, Tensor],
                       inception_score_std=found['inception_score_std'])
     if 'prc' in features:
         from torch_fidelity.metric_prc import prc_features_to_metric
+        assert reference and reference.prc is not None, '_check has seen to it'
         many = max(len(features['prc']), len(reference.prc)) > MANY_IMAGES
         found = prc_features_to_metric(features['prc'], reference.prc, save_cpu_ram=many,
                                        verbose=False)

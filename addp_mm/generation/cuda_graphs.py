@@ -37,9 +37,10 @@ class CapturedFunction:
         if key not in self._captured:
             self._captured[key] = None
             return self._function(*args)
-        if self._captured[key] is None:
-            self._captured[key] = _Capture(self._function, args, self._pool)
-        return self._captured[key](args)
+        captured = self._captured[key]
+        if captured is None:
+            captured = self._captured[key] = _Capture(self._function, args, self._pool)
+        return captured(args)
 
 
 class _Capture:
@@ -77,9 +78,11 @@ def capture_networks(networks: Networks) -> Networks:
         raise ValueError(f'CUDA graphs need a GPU, got networks on {networks.device}: leave '
                          'cuda_graphs out, or choose a device of type cuda.')
     pool = torch.cuda.graph_pool_handle()
-    names = 'pixel_to_token', 'token_to_latent', 'latent_to_pixel'
     return dataclasses.replace(
-        networks, **{name: CapturedFunction(getattr(networks, name), pool) for name in names})
+        networks,
+        pixel_to_token=CapturedFunction(networks.pixel_to_token, pool),
+        token_to_latent=CapturedFunction(networks.token_to_latent, pool),
+        latent_to_pixel=CapturedFunction(networks.latent_to_pixel, pool))
 
 
 def _autocast() -> tuple[torch.dtype, bool]:

@@ -158,12 +158,17 @@ def _place(size: tuple[int, int], image_size: tuple[int, int],
            grid_size: tuple[int, int]) -> tuple[slice, slice]:
     """Rows and columns of the token grid that an image covers."""
     scale = min(canvas / side for canvas, side in zip(image_size, size, strict=True))
-    place = []
-    for side, canvas, tokens in zip(size, image_size, grid_size, strict=True):
-        count = min(tokens, max(1, round(side * scale * tokens / canvas)))
-        start = (tokens - count) // 2
-        place.append(slice(start, start + count))
-    return tuple(place)
+    rows, columns = (
+        _centered(round(side * scale * tokens / canvas), tokens)
+        for side, canvas, tokens in zip(size, image_size, grid_size, strict=True))
+    return rows, columns
+
+
+def _centered(count: int, tokens: int) -> slice:
+    """The middle ``count`` of some tokens, at least one."""
+    count = min(tokens, max(1, count))
+    start = (tokens - count) // 2
+    return slice(start, start + count)
 
 
 def _scaled(part: slice, factor: int) -> slice:

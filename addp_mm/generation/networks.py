@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -53,7 +54,7 @@ def networks_of(model: nn.Module) -> Networks:
     Raises:
         ValueError: If the model is of another kind.
     """
-    preprocessor = getattr(model, 'data_preprocessor', None)
+    preprocessor: Any = getattr(model, 'data_preprocessor', None)
     if hasattr(model, 'predict_tokens'):
         predict, mapping = _addp_predictor(model), preprocessor.diffusion.mapping
     elif hasattr(model, 'token_predictor'):

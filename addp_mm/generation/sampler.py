@@ -61,15 +61,20 @@ class SamplingState:
     def tokens(self) -> NoisySample:
         """Ids and mask as the networks take them."""
         counts = tuple(self.mask[0].numel() - masked for masked in self.num_masked)
-        if len(set(counts)) == 1:
-            counts = counts[0]
-        return NoisySample(self.token_ids, self.mask, num_reliable=counts)
+        num_reliable = counts[0] if len(set(counts)) == 1 else counts
+        return NoisySample(self.token_ids, self.mask, num_reliable=num_reliable)
 
     def to_cpu(self) -> SamplingState:
         """A copy on the CPU."""
-        tensors = [None if t is None else t.detach().cpu().clone()
-                   for t in (self.images, self.token_ids, self.mask, self.latents)]
-        return SamplingState(*tensors[:3], list(self.num_masked), tensors[3], self.step)
+        return SamplingState(
+            images=None if self.images is None else _to_cpu(self.images),
+            token_ids=_to_cpu(self.token_ids), mask=_to_cpu(self.mask),
+            num_masked=list(self.num_masked),
+            latents=None if self.latents is None else _to_cpu(self.latents), step=self.step)
+
+
+def _to_cpu(tensor: Tensor) -> Tensor:
+    return tensor.detach().cpu().clone()
 
 
 @dataclass
@@ -189,6 +194,7 @@ class DenoisingSampler:
             if wanted:
                 state.step = step
                 steps.append(state.to_cpu())
+        assert state.images is not None, 'the last step decodes'
         return SamplingResult(state.images.clamp(0, 1), state.token_ids, steps)
 
     def step(self, networks: Networks, state: SamplingState, noise: ImageNoise, progress: float,

@@ -101,13 +101,14 @@ class KNNClassifier(ImageClassifier):
             raise ValueError(f'num_neighbors={self.num_neighbors} asks for more than the '
                              f'{len(labels)} labelled images of the gallery.')
         self.eval()
-        known = None
+        known: Tensor | None = None
         for batch in loader:
             batch = self.data_preprocessor(batch)
             features = self._features(batch['inputs'])
             if known is None:
                 known = features.new_zeros(len(labels), features.shape[1])
             known[[sample.sample_idx for sample in batch['data_samples']]] = features
+        assert known is not None, 'the gallery has images'
         # A sampler fills up: an image may come in two processes, but its direction stays.
         dist.all_reduce(known)
         return nn.functional.normalize(known, dim=1), labels.to(known.device)

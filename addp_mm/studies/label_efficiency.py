@@ -73,12 +73,12 @@ class LabelEfficiency:
         """
         rate = None
         if method.rates:
-            trials = [self._record(name, method, TUNING_SEED, rate, True) for rate in method.rates]
-            if None in trials:
+            trials = _whole([self._record(name, method, TUNING_SEED, rate, True)
+                             for rate in method.rates])
+            if trials is None:
                 return None
             rate = max(trials, key=lambda trial: trial['accuracy'])['rate']
-        records = [self._record(name, method, seed, rate, False) for seed in seeds]
-        return None if None in records else records
+        return _whole([self._record(name, method, seed, rate, False) for seed in seeds])
 
     def _record(self, name: str, method: Method, seed: int, rate: float | None,
                 tuning: bool) -> dict[str, Any] | None:
@@ -95,6 +95,12 @@ class LabelEfficiency:
             return record
 
         return ResultFolder(self.out).make(f'{name}/{stem}', measure, made_with)
+
+
+def _whole(records: list[dict[str, Any] | None]) -> list[dict[str, Any]] | None:
+    """The records, None if one is still being made."""
+    made = [record for record in records if record is not None]
+    return made if len(made) == len(records) else None
 
 
 def method_config(config_dir: Path, method: Method, seed: int, rate: float | None,

@@ -1,7 +1,8 @@
 """The mask ratios that training draws (paper Sec. D.2, Fig. 12)."""
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -14,10 +15,18 @@ MAX_TICKS = 300
 
 
 class MaskRatio(Protocol):
-    """A distribution of mask ratios; a discrete one also has ``ratios`` and ``probs``."""
+    """A distribution of mask ratios."""
 
     def sample(self, generator: torch.Generator | None = None) -> tuple[float, float]:
         """Draw the ratio at t and the one at t + offset."""
+
+
+@runtime_checkable
+class DiscreteMaskRatio(Protocol):
+    """A distribution over some ratios, ascending, and how probable each is."""
+
+    ratios: Sequence[float]
+    probs: Sequence[float]
 
 
 def ratio_table(mask_ratio: MaskRatio) -> tuple[np.ndarray, np.ndarray]:
@@ -29,7 +38,7 @@ def ratio_table(mask_ratio: MaskRatio) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         Ratios and probabilities, (R,) each.
     """
-    if hasattr(mask_ratio, 'ratios'):
+    if isinstance(mask_ratio, DiscreteMaskRatio):
         return np.asarray(mask_ratio.ratios), np.asarray(mask_ratio.probs)
     generator = torch.Generator().manual_seed(0)
     draws = [mask_ratio.sample(generator)[0] for _ in range(NUM_DRAWS)]
@@ -75,7 +84,7 @@ def draw_mask_ratios(mask_ratio: MaskRatio) -> Figure:
 def _draw_over_ratios(axes: Axes, ratios: np.ndarray, probs: np.ndarray) -> None:
     """A histogram, with a tick for each ratio if they can be told apart."""
     label = 'share of masked tokens'
-    axes.hist(ratios, bins=np.linspace(0, 1, NUM_BINS + 1), weights=probs, color='C0',
+    axes.hist(ratios, bins=np.linspace(0, 1, NUM_BINS + 1).tolist(), weights=probs, color='C0',
               edgecolor='white')
     if len(ratios) <= MAX_TICKS:
         axes.vlines(ratios, 0, 0.04, transform=axes.get_xaxis_transform(), color='black',

@@ -60,13 +60,14 @@ def noisy_chain(preprocessor: nn.Module, images: Tensor, num_ratios: int = 6,
         Reconstructions, masks and noisy images.
     """
     ratios = evenly_spaced_ratios(preprocessor.diffusion.mask_ratio, num_ratios)
-    tokens = preprocessor.tokenize(images)
+    token_ids, latents = preprocessor.tokenize(images)
     with preprocessor.tokenizer.running() as tokenizer:
-        reconstructions = tokenizer.decode(tokens[1])
-    masks, noisy_images = [], {mapping: [] for mapping in MAPPINGS}
+        reconstructions = tokenizer.decode(latents)
+    masks: list[Tensor] = []
+    noisy_images: dict[str, list[Tensor]] = {mapping: [] for mapping in MAPPINGS}
     for ratio in ratios:
         generator = torch.Generator(images.device).manual_seed(seed)
-        mask, noisy = _noisy_images(preprocessor, *tokens, ratio, generator)
+        mask, noisy = _noisy_images(preprocessor, token_ids, latents, ratio, generator)
         masks.append(mask)
         for mapping in MAPPINGS:
             noisy_images[mapping].append(noisy[mapping])

@@ -113,7 +113,7 @@ def convert_backbone(weights: Mapping[str, Tensor], keep_pre_norm: bool = False)
         return apply_table(weights, [_without_prefix(name) for name in names], BACKBONE_DROPS)
     depth = count_indexes(weights, f'{PREFIX}layers.')
     names = [row.target for row in addp_renames(depth, 0) if row.target.startswith(PREFIX)]
-    drops = BACKBONE_DROPS
+    drops: tuple[Drop, ...] = BACKBONE_DROPS
     if not keep_pre_norm:
         names = [name for name in names if not name.startswith(f'{PREFIX}pre_norm.')]
         drops += (PRE_NORM_DROP, )

@@ -102,7 +102,7 @@ def apply_table(weights: Mapping[str, Tensor], renames: Iterable[Rename],
         weights={row.target: row.change(weights[row.source]) if row.change else weights[row.source]
                  for row in renames},
         sources={row.target: row.source for row in renames},
-        dropped=dropped)
+        dropped={name: reason for name, reason in dropped.items() if reason is not None})
 
 
 def convert_part(weights: Mapping[str, Tensor], prefix: str,

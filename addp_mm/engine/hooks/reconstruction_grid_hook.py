@@ -60,7 +60,7 @@ class ReconstructionGridHook(Hook):
             data_batch: Not read.
             outputs: For each image ``image`` and ``reconstruction``, (3, H, W) in [0, 1].
         """
-        for output in outputs[:self.num_images - len(self._pairs)]:
+        for output in (outputs or ())[:self.num_images - len(self._pairs)]:
             self._pairs.append((output['image'].cpu(), output['reconstruction'].cpu()))
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:

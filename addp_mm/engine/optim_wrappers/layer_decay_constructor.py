@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from mmpretrain.engine.optimizers import LearningRateDecayOptimWrapperConstructor
 from torch import nn
@@ -31,7 +32,7 @@ class BackboneLayerDecayConstructor(LearningRateDecayOptimWrapperConstructor):
             **kwargs: The parent's, in its calls for the parts of the model.
         """
         if 'get_layer_depth' not in kwargs:
-            backbone = getattr(module, 'backbone', None)
+            backbone: Any = getattr(module, 'backbone', None)
             if not hasattr(backbone, 'get_layer_depth'):
                 raise ValueError(
                     'Layer-wise decay expects an encoder with get_layer_depth in model.backbone, '

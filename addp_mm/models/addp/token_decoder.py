@@ -56,7 +56,7 @@ class TokenDecoder(BaseModule):
         if bucket < 1:
             raise ValueError(f'bucket must be at least 1 (no padding), got {bucket}.')
         self.in_channels = in_channels
-        self.grid_size = tuple(grid_size)
+        self.grid_size = grid_size[0], grid_size[1]
         self.num_codes = num_codes
         self.bucket = bucket
         self.token_input = token_input

@@ -128,6 +128,7 @@ class CodebookTraining(nn.Module):
         self.usage.mul_(1 - 1 / self.window).add_(counts)
 
     def _move(self, weight: Tensor, points: Tensor, token_ids: Tensor, counts: Tensor) -> None:
+        assert self.ema_decay is not None, 'only moving averages are moved'
         sums = torch.zeros_like(self.ema_sums).index_add_(0, token_ids, points)
         all_reduce(sums)
         self.ema_sizes.lerp_(counts, 1 - self.ema_decay)

@@ -53,8 +53,8 @@ class VQGANTraining(BaseModel):
         self.vq_loss = MODELS.build(vq_loss or dict(type='VQLoss'))
         self.pixel_loss = MODELS.build(
             pixel_loss or dict(type='PixelReconstructionLoss', criterion='L1'))
-        self.perceptual_loss = perceptual_loss and MODELS.build(perceptual_loss)
-        self.discriminator = discriminator and MODELS.build(discriminator)
+        self.perceptual_loss = MODELS.build(perceptual_loss) if perceptual_loss else None
+        self.discriminator = MODELS.build(discriminator) if discriminator else None
         if self.discriminator is not None:
             self.adversarial_loss = MODELS.build(adversarial_loss or dict(type='AdversarialLoss'))
 

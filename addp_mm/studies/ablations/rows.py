@@ -66,7 +66,7 @@ def find_rows(paths: Sequence[Path], on: Path | None = None) -> list[AblationRow
         ValueError: If a row's changes do not fit its config, or two rows have one name.
     """
     files = [file for path in paths for file in _config_files(path)]
-    rows = {}
+    rows: dict[str, Path] = {}
     for file in sorted(files, key=lambda file: (file.stem != DEFAULT, file.stem)):
         if rows.get(file.stem, file) != file:
             raise ValueError(f'{file} and {rows[file.stem]} are rows of one name: rename one.')
