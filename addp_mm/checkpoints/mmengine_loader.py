@@ -1,75 +1,91 @@
 """mmengine's loading of checkpoints, made safe.
 
 mmengine's runner (``load_from``, ``resume``) and ``init_cfg=dict(type='Pretrained')`` read files
-and URLs with loaders that run what a pickle contains. Importing this module puts
-:func:`addp_mm.checkpoints.weight_files.load_checkpoint` in their place, which reads .safetensors
-files as well.
+with loaders that run what a pickle contains. Importing this module puts
+:func:`addp_mm.checkpoints.weight_files.load_checkpoint` behind them, for every scheme that mmengine
+has: files, 'http://', 'torchvision://', 'open-mmlab://', 'mmcls://', 's3://', 'pavi://'. The
+loaders themselves stay mmengine's. .safetensors files are read as well.
+
+With ``ADDP_STOCK_LOADERS=1`` in the environment before the import mmengine's own reading stays.
 """
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlparse
 
 import torch
-from mmengine.dist import barrier, is_main_process
-from mmengine.runner.checkpoint import CheckpointLoader
-from mmengine.utils import apply_to
+from mmengine.runner import checkpoint as mmengine_checkpoint
 
+from .torch_file import MapLocation
 from .weight_files import load_checkpoint
 
+# Set to 1 in the environment it leaves mmengine's reading of checkpoints as it is.
+STOCK_VARIABLE = 'ADDP_STOCK_LOADERS'
 
-@CheckpointLoader.register_scheme(prefixes='', force=True)
-def load_from_safe_file(filename: str, map_location: str | torch.device | None = None) -> Any:
-    """Read a local checkpoint without running code in it.
+
+def read_for_mmengine(file: str | Path | BinaryIO, map_location: MapLocation = None,
+                      weights_only: bool | None = None) -> Any:
+    """Read a checkpoint without running code in it, with the arguments of ``torch.load``.
 
     Args:
-        filename: The file.
-        map_location: Device of the tensors; the CPU if None.
-
-    Returns:
-        What the file holds.
+        file: A path or an open file.
+        map_location: As of ``torch.load``; what was saved on a device that is not there goes to
+            the CPU if None.
+        weights_only: Not looked at: nothing is ever run.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is broken, or would run code.
     """
-    content = load_checkpoint(os.path.expanduser(filename))
-    if map_location is None or str(map_location) == 'cpu':
-        return content
-    return apply_to(content, lambda x: isinstance(x, torch.Tensor), lambda x: x.to(map_location))
+    return load_checkpoint(file, map_location=map_location)
 
 
-@CheckpointLoader.register_scheme(prefixes=('http://', 'https://'), force=True)
-def load_from_safe_http(filename: str, map_location: str | torch.device | None = None) -> Any:
-    """Download a checkpoint, once, and read it as :func:`load_from_safe_file` does.
+def download_for_mmengine(url: str, model_dir: str | None = None, map_location: MapLocation = None,
+                          progress: bool = True, check_hash: bool = False,
+                          file_name: str | None = None) -> Any:
+    """Download a checkpoint, once, and read it, with the arguments of ``torch.hub``'s function.
 
-    It is kept in the folder 'checkpoints' of torch's hub, under its name and a hash of its URL.
-
-    Args:
-        filename: The URL.
-        map_location: Device of the tensors; the CPU if None.
-
-    Returns:
-        What the file holds.
+    It is kept where torch keeps it, under the same name if that has a hash in it
+    ('resnet50-0676ba61.pth'); other names also get a hash of the URL, so that files of one name
+    from two places are told apart.
 
     Raises:
         urllib.error.URLError: If it cannot be downloaded.
         ValueError: If it is broken, or would run code.
     """
-    digest = hashlib.sha256(filename.encode()).hexdigest()[:8]
-    name = f'{digest}-{Path(urlparse(filename).path).name}'
-    target = Path(torch.hub.get_dir()) / 'checkpoints' / name
-    if is_main_process():
-        _download(filename, target)
-    barrier()
-    _download(filename, target)             # on the other machines of a run, which share no folder
-    return load_from_safe_file(str(target), map_location)
-
-
-def _download(url: str, target: Path) -> None:
+    name = Path(urlparse(url).path).name
+    found = re.search(r'[-_]([0-9a-f]{8,})\.', name)
+    if file_name is None:
+        digest = hashlib.sha256(url.encode()).hexdigest()[:8]
+        file_name = name if found else f'{digest}-{name}'
+    target = Path(model_dir or Path(torch.hub.get_dir()) / 'checkpoints') / file_name
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(url, str(target), progress=False)
+        torch.hub.download_url_to_file(url, str(target), found.group(1) if check_hash else None,
+                                       progress=progress)
+    return load_checkpoint(target, map_location=map_location)
+
+
+class _DataReader:
+    """Stands for torch in a module that calls ``torch.load``."""
+
+    load = staticmethod(read_for_mmengine)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(torch, name)
+
+
+def _install() -> None:
+    if hasattr(mmengine_checkpoint, '_safe_torch_load'):        # onedl-mmengine
+        mmengine_checkpoint._safe_torch_load = read_for_mmengine
+    else:                                                       # mmengine up to 0.10
+        mmengine_checkpoint.torch = _DataReader()
+    mmengine_checkpoint.load_url = download_for_mmengine
+
+
+if os.environ.get(STOCK_VARIABLE, '0') != '1':
+    _install()

@@ -4,21 +4,23 @@ from __future__ import annotations
 import errno
 import functools
 import hashlib
+import io
 import os
 import re
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, BinaryIO
 
+import numpy as np
 import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..atomic_write import atomic_write
-from .safe_pickle import revive, stand_ins
+from .torch_file import ARCHIVE_SIGN, MapLocation, has_checksums, read_torch_file
 
 # Where trainers put the state dict: mmengine and MAGE's trainer, ADDP's trainer, DeepSpeed.
 OUTER_KEYS = ('state_dict', 'model', 'module')
@@ -37,9 +39,8 @@ def load_weights(path: str | Path, trust: bool = False) -> dict[str, Tensor]:
     """Read the tensors of a weight file.
 
     A ``.safetensors`` file, or a torch file whose state dict stands under 'state_dict', 'model' or
-    'module' or is the file itself. A leading 'module.' of every name is cut off. The tensors are
-    mapped from the file where that is possible: replace such a file while it is in use, and do
-    not write into it.
+    'module' or is the file itself. A leading 'module.' of every name is cut off, as are the
+    '_orig_mod.' of ``torch.compile``. Arrays of numpy become tensors.
 
     Args:
         path: The file.
@@ -73,36 +74,50 @@ def state_dict_of(content: Any, path: str | Path) -> dict[str, Tensor]:
         raise ValueError(
             f'Expected named tensors in {path}, got {_describe(content)}. Save '
             '`model.state_dict()` instead.')
+    content = {k: _as_tensor(v) for k, v in content.items()}
     others = [f'{k} ({_describe(v)})' for k, v in content.items()
               if not (isinstance(k, str) and isinstance(v, Tensor))]
     if others:
         raise ValueError(
             f'Expected only tensors in the state dict of {path}, got {_list_names(others)}. Save '
             'the tensors alone, or under the key \'state_dict\'.')
-    prefix = 'module.' if all(k.startswith('module.') for k in content) else ''
-    return {k.removeprefix(prefix): v.detach() for k, v in content.items()}
+    names = {k: k.replace('_orig_mod.', '') for k in content}       # of torch.compile
+    prefix = 'module.' if all(name.startswith('module.') for name in names.values()) else ''
+    weights = {names[k].removeprefix(prefix): v.detach() for k, v in content.items()}
+    if len(weights) != len(content):
+        raise ValueError(f'{path} holds {len(content) - len(weights)} tensors twice, with and '
+                         'without \'_orig_mod.\': save `model.state_dict()` of one model.')
+    return weights
 
 
-def load_checkpoint(path: str | Path, trust: bool = False) -> Any:
+def load_checkpoint(path: str | Path | BinaryIO, trust: bool = False,
+                    map_location: MapLocation = 'cpu') -> Any:
     """Read everything in a weight file or in a checkpoint of mmengine's runner.
 
+    Nothing that the file names is called, see :mod:`.safe_pickle`; its checksums are compared; and
+    what comes back is in memory of its own, so that the file may be replaced or written.
+
     Args:
-        path: The file.
+        path: The file, or an open torch file.
         trust: See :func:`load_weights`.
+        map_location: As of ``torch.load``.
 
     Returns:
-        What was saved, tensors on the CPU; ``dict(state_dict=..., meta=...)`` for .safetensors.
+        What was saved; ``dict(state_dict=..., meta=...)`` for .safetensors.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is not a whole weight file, or needs ``trust``.
     """
+    trust = trust or os.environ.get(TRUST_VARIABLE, '0') == '1'
+    if hasattr(path, 'read'):
+        return _load_torch(path, getattr(path, 'name', 'the file'), trust, map_location)
     path = Path(path)
     _check_file(path)
     if path.suffix == '.safetensors':
-        return _load_safetensors(path)
-    trust = trust or os.environ.get(TRUST_VARIABLE, '0') == '1'
-    return _load_trusted(path) if trust else _load_untrusted(path)
+        return _load_safetensors(path, map_location)
+    with open(path, 'rb') as file:
+        return _load_torch(file, path, trust, map_location)
 
 
 def save_weights(weights: Mapping[str, Tensor], path: str | Path,
@@ -222,6 +237,13 @@ def _list_names(names: list[str], limit: int = 10) -> str:
     return ', '.join(names[:limit]) + more
 
 
+def _as_tensor(value: Any) -> Any:
+    """An array of numbers as a tensor, anything else as it is."""
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in 'biufc':
+        return value
+    return torch.from_numpy(value.astype(value.dtype.newbyteorder('='), order='C'))
+
+
 def _describe(value: Any) -> str:
     return 'an empty dict' if value == {} else type(value).__name__
 
@@ -255,42 +277,49 @@ def _check_file(path: Path) -> None:
         raise ValueError(f'{path} is cut off: copy or download it again.')
 
 
-def _load_safetensors(path: Path) -> dict[str, Any]:
+def _load_safetensors(path: Path, map_location: MapLocation) -> dict[str, Any]:
     try:
         with safe_open(path, framework='pt') as file:
-            return dict(state_dict={k: file.get_tensor(k) for k in file.keys()},  # noqa: SIM118
-                        meta=file.metadata() or {})
+            # The library maps the file: a clone has memory of its own.
+            tensors = {k: file.get_tensor(k).clone() for k in file.keys()}  # noqa: SIM118
+            meta = file.metadata() or {}
     except SafetensorError as error:
         raise ValueError(f'{path} is not a whole .safetensors file: {error}. Copy or download it '
                          'again, or give a torch file another suffix.') from error
+    if map_location is None or str(map_location) == 'cpu':
+        return dict(state_dict=tensors, meta=meta)
+    stream = io.BytesIO()
+    torch.save(dict(state_dict=tensors, meta=meta), stream)
+    stream.seek(0)
+    return read_torch_file(stream, map_location)
 
 
-def _load_trusted(path: Path) -> Any:
+def _load_torch(file: BinaryIO, path: str | Path, trust: bool, map_location: MapLocation) -> Any:
     try:
-        return torch.load(path, map_location='cpu', weights_only=False,
-                          mmap=zipfile.is_zipfile(path))
-    except Exception as error:                     # A pickle that runs code may raise anything.
-        raise _not_whole(path, error) from error
-
-
-def _load_untrusted(path: Path) -> Any:
-    try:
-        with torch.serialization.safe_globals(stand_ins()):
-            content = torch.load(path, map_location='cpu', weights_only=True,
-                                 mmap=zipfile.is_zipfile(path))
-        return revive(content)
+        if trust:
+            _compare_checksums(file)
+            return torch.load(file, map_location, weights_only=False)
+        return read_torch_file(file, map_location)
     except UnpicklingError as error:
-        needed = re.search(r'GLOBAL (\S+)', str(error))
-        if needed is None and not zipfile.is_zipfile(path):
+        named = re.search(r'GLOBAL (.+)', str(error))
+        if named is None:
             raise _not_whole(path, error) from error
-        what = f'it calls {needed.group(1)}' if needed else _cause(error)
         raise ValueError(
-            f'{path} holds more than tensors and could run any program when it is read: {what}. '
-            'If you trust where it comes from, allow it: in Python with trust=True, in '
-            'convert_checkpoint.py with --trust-checkpoint, everywhere else with '
-            f'{TRUST_VARIABLE}=1 in the environment.') from error
+            f'{path} holds more than data and could run any program when it is read: it calls '
+            f'{named.group(1)}. If you trust where it comes from, allow it: in Python with '
+            'trust=True, in convert_checkpoint.py with --trust-checkpoint, everywhere else '
+            f'with {TRUST_VARIABLE}=1 in the environment.') from error
     except Exception as error:                     # A broken pickle may raise anything.
         raise _not_whole(path, error) from error
+
+
+def _compare_checksums(file: BinaryIO) -> None:
+    if file.read(4) == ARCHIVE_SIGN:
+        with zipfile.ZipFile(file) as archive:
+            broken = archive.testzip() if has_checksums(archive) else None
+            if broken:
+                raise zipfile.BadZipFile(f'Bad CRC-32 for file {broken!r}')
+    file.seek(0)
 
 
 def _not_whole(path: Path, error: Exception) -> ValueError:
@@ -299,8 +328,7 @@ def _not_whole(path: Path, error: Exception) -> ValueError:
 
 
 def _cause(error: Exception) -> str:
-    """What torch found, without its advice to turn the check off."""
-    text = re.sub(r'(?s).*WeightsUnpickler error:\s*', '', str(error)).strip()
-    return text.split('\n')[0].split('. In PyTorch')[0] or type(error).__name__
-
-
+    if 'CRC-32' in str(error):
+        part = re.sub(r'.*file (.*)', r'\1', str(error))
+        return f'the checksum of {part} is not that of its bytes'
+    return str(error).strip().split('\n')[0] or type(error).__name__

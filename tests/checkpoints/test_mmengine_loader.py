@@ -1,19 +1,27 @@
-"""mmengine reads checkpoints without running what is in them."""
+"""mmengine reads checkpoints without running what is in them, and otherwise as it always does."""
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+import mmengine.runner.checkpoint as mmengine_checkpoint
 import pytest
 import torch
+from mmengine.fileio import LocalBackend
 from mmengine.model import BaseModule
+from mmengine.registry import PARAM_SCHEDULERS
 from mmengine.runner import load_checkpoint
+from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 
 from addp_mm import engine  # noqa: F401  (replaces mmengine's loader)
+from addp_mm.checkpoints.mmengine_loader import STOCK_VARIABLE
 from addp_mm.checkpoints.weight_files import TRUST_VARIABLE, save_weights
 
 
@@ -36,6 +44,141 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv(TRUST_VARIABLE, '1')
     load_checkpoint(nn.Linear(2, 2), file)
     assert trap.exists()
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> tuple[Path, Path]:
+    """A file that makes a folder when it is run, and the folder."""
+    torch.save(dict(state_dict={}, extra=_Payload(tmp_path / 'trap')), tmp_path / 'bad.pth')
+    return tmp_path / 'bad.pth', tmp_path / 'trap'
+
+
+@pytest.mark.parametrize('name', ['{}', 'torchvision://resnet18', 'modelzoo://resnet18',
+                                  'open-mmlab://some', 'openmmlab://some', 'mmcls://some',
+                                  's3://bucket/bad.pth', 'petrel://bucket/bad.pth', 'pavi://bad'])
+def test_every_scheme_that_ends_in_a_pickle(hostile: tuple, monkeypatch: pytest.MonkeyPatch,
+                                            name: str) -> None:
+    file, trap = hostile
+    urls = dict(resnet18=file.as_uri(), some=file.as_uri())
+    monkeypatch.setenv('TORCH_HOME', str(file.parent / 'hub'))
+    monkeypatch.setattr(mmengine_checkpoint, 'get_torchvision_models', lambda: urls)
+    monkeypatch.setattr(mmengine_checkpoint, 'get_external_models', lambda: dict(some=str(file)))
+    monkeypatch.setattr(mmengine_checkpoint, 'get_mmcls_models', lambda: urls)
+
+    class Bucket(LocalBackend):
+        """Has one file."""
+
+        def get(self, filepath: str) -> bytes:
+            return file.read_bytes()
+
+    class Cloud:
+        """Has one file."""
+
+        name = 'bad.pth'
+
+        def get(self, _: str) -> Cloud:
+            return self
+
+        def download(self, target: str) -> None:
+            Path(target).write_bytes(file.read_bytes())
+
+    monkeypatch.setattr(mmengine_checkpoint, 'get_file_backend', lambda *_, **__: Bucket())
+    monkeypatch.setitem(sys.modules, 'pavi', type(sys)('pavi'))
+    sys.modules['pavi'].modelcloud = Cloud()
+    with pytest.raises(ValueError, match='any program'):
+        CheckpointLoader.load_checkpoint(name.format(file))
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize('scheme, name', [
+    ('weights.pth', 'load_from_local'), ('http://a/b.pth', 'load_from_http'),
+    ('torchvision://resnet18', 'load_from_torchvision'), ('mmcls://a', 'load_from_mmcls'),
+    ('open-mmlab://a', 'load_from_openmmlab'), ('s3://a', 'load_from_ceph')])
+def test_the_loaders_stay_those_of_mmengine(scheme: str, name: str) -> None:
+    loader = CheckpointLoader._get_checkpoint_loader(scheme)
+    assert loader is getattr(mmengine_checkpoint, name) and loader.__name__ == name
+
+
+def test_a_checkpoint_may_be_saved_where_it_was_read(tmp_path: Path) -> None:
+    file = str(tmp_path / 'a.pth')
+    torch.save(dict(state_dict=dict(a=torch.arange(1e6)), meta=dict(epoch=1)), file)
+    # Were the file mapped, the process would die of SIGBUS and leave it empty.
+    code = ('import sys, torch, addp_mm\n'
+            'from mmengine.runner.checkpoint import CheckpointLoader\n'
+            'c = CheckpointLoader.load_checkpoint(sys.argv[1], logger="silent")\n'
+            'c["meta"]["epoch"] = 2\n'
+            'torch.save(c, sys.argv[1])\n')
+    subprocess.run([sys.executable, '-c', code, file], check=True, stdout=subprocess.DEVNULL)
+    content = torch.load(file)
+    assert content['meta']['epoch'] == 2 and torch.equal(content['state_dict']['a'],
+                                                         torch.arange(1e6))
+
+
+@pytest.mark.parametrize('map_location', [
+    None, 'cpu', torch.device('cpu'), {'cpu': 'cpu'}, lambda storage, location: storage,
+    lambda storage, location: None])
+@pytest.mark.parametrize('name', ['a.pth', 'a.safetensors'])
+def test_every_map_location(tmp_path: Path, map_location: object, name: str) -> None:
+    save_weights({'a': torch.ones(2)}, tmp_path / name)
+    content = CheckpointLoader.load_checkpoint(str(tmp_path / name), map_location, 'silent')
+    assert content['state_dict']['a'].tolist() == [1, 1]
+
+
+@pytest.mark.parametrize('map_location', ['meta', torch.device('meta'), {'cpu': 'meta'}])
+@pytest.mark.parametrize('name', ['a.pth', 'a.safetensors'])
+def test_tensors_go_where_map_location_says(tmp_path: Path, map_location: object,
+                                            name: str) -> None:
+    save_weights({'a': torch.ones(2)}, tmp_path / name)
+    content = CheckpointLoader.load_checkpoint(str(tmp_path / name), map_location, 'silent')
+    assert content['state_dict']['a'].is_meta
+
+
+def test_a_function_sees_where_each_tensor_was(tmp_path: Path) -> None:
+    torch.save([torch.ones(2), torch.ones(3), torch.ones(3).double()], tmp_path / 'a.pth')
+    seen = []
+
+    def note(storage: torch.UntypedStorage, location: str) -> torch.UntypedStorage:
+        seen.append((storage.nbytes(), location))
+        return storage
+
+    CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'), note, 'silent')
+    assert seen == [(8, 'cpu'), (12, 'cpu'), (24, 'cpu')]
+
+
+@pytest.mark.parametrize('cfg', [
+    dict(type='OneCycleLR', eta_max=0.1, total_steps=9),
+    dict(type='OneCycleLR', eta_max=0.1, total_steps=9, anneal_strategy='linear'),
+    dict(type='ReduceOnPlateauLR', monitor='loss'),
+    dict(type='CosineRestartLR', periods=[9], eta_min=0.),
+    dict(type='CosineAnnealingMomentum', T_max=9, eta_min=0.),
+], ids=lambda cfg: f'{cfg["type"]} {cfg.get("anneal_strategy", "")}')
+def test_schedules_go_on_from_their_checkpoint(tmp_path: Path, cfg: dict) -> None:
+    def build() -> object:
+        optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=0.1, momentum=0.9)
+        return PARAM_SCHEDULERS.build(cfg | dict(optimizer=optimizer))
+
+    def step(scheduler: object) -> list[float]:
+        scheduler.optimizer.step()
+        scheduler.step(*([dict(loss=1.)] if 'monitor' in cfg else []))
+        return [group['lr'] for group in scheduler.optimizer.param_groups]
+
+    first, again = build(), build()
+    step(first)
+    torch.save(dict(state_dict={}, param_schedulers=[first.state_dict()]), tmp_path / 'a.pth')
+    content = CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'), 'cpu', 'silent')
+    again.load_state_dict(content['param_schedulers'][0])
+    again.optimizer.load_state_dict(first.optimizer.state_dict())
+    assert [step(again) for _ in range(3)] == [step(first) for _ in range(3)]
+
+
+def test_one_switch_leaves_mmengine_as_it_is(hostile: tuple) -> None:
+    file, trap = hostile
+    code = ('import sys, addp_mm; from mmengine.runner.checkpoint import load_from_local; '
+            'load_from_local(*sys.argv[1:])')
+    for value, runs in (('0', False), ('1', True)):
+        done = subprocess.run([sys.executable, '-c', code, str(file), 'cpu'], capture_output=True,
+                              env=os.environ | {STOCK_VARIABLE: value}, check=False)
+        assert (done.returncode == 0, trap.exists()) == (runs, runs)
 
 
 class _Owner(BaseModule):

@@ -2,17 +2,29 @@
 from __future__ import annotations
 
 import os
+import pickle
+import struct
+import warnings
+import zipfile
 from argparse import Namespace
-from pathlib import Path
+from collections import Counter, OrderedDict, UserDict, defaultdict, deque
+from datetime import date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from types import SimpleNamespace
+from uuid import UUID
 
 import numpy as np
 import pytest
 import torch
+from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
+from addp_mm.checkpoints import is_whole
 from addp_mm.checkpoints.weight_files import (
     load_checkpoint,
     load_weights,
@@ -125,30 +137,164 @@ def test_a_pickle_that_runs_code_needs_trust(tmp_path: Path, weights: dict, zipp
     assert made.is_dir()
 
 
-def test_arguments_of_a_released_file_need_trust(tmp_path: Path, weights: dict) -> None:
-    torch.save({'model': weights, 'args': Namespace(lr=1)}, tmp_path / 'a.pth')
-    with pytest.raises(ValueError, match=r'it calls argparse\.Namespace'):
-        load_weights(tmp_path / 'a.pth')
-    assert_same(load_weights(tmp_path / 'a.pth', trust=True), weights)
+def test_arguments_of_a_released_file_are_data(tmp_path: Path, weights: dict) -> None:
+    args = Namespace(lr=1, output=Path('out'))              # as in every file of MAE, MAGE and ADDP
+    torch.save({'model': weights, 'args': args}, tmp_path / 'a.pth')
+    assert_same(load_weights(tmp_path / 'a.pth'), weights)
+    assert load_checkpoint(tmp_path / 'a.pth')['args'] == args
 
 
-def test_a_pickle_that_torch_cannot_check_needs_trust(tmp_path: Path, weights: dict) -> None:
-    torch.save(weights, tmp_path / 'a.pth', pickle_protocol=4)
-    with pytest.warns(UserWarning, match='pickle protocol 4'), \
-            pytest.raises(ValueError, match=r'is read: Unsupported operand 149\. If you trust'):
+def test_arguments_that_run_code_need_trust(tmp_path: Path, weights: dict) -> None:
+    args = Namespace(lr=MakesFolder(tmp_path / 'made'))
+    torch.save({'model': weights, 'args': args}, tmp_path / 'a.pth')
+    with pytest.raises(ValueError, match=r'it calls posix\.mkdir'):
         load_weights(tmp_path / 'a.pth')
-    assert_same(load_weights(tmp_path / 'a.pth', trust=True), weights)
+    assert not (tmp_path / 'made').exists()
+
+
+@pytest.mark.parametrize('zipped', [True, False])
+@pytest.mark.parametrize('protocol', [2, 3, 4, 5])
+def test_every_protocol_is_read(tmp_path: Path, weights: dict, protocol: int, zipped: bool) -> None:
+    content = dict(state_dict=weights, meta={'tags': {'a', 'b'}, 'size': np.arange(3), 'raw': b'x'})
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')                     # torch warns of protocol 4
+        torch.save(content, tmp_path / 'a.pth', pickle_protocol=protocol,
+                   _use_new_zipfile_serialization=zipped)
+    loaded = load_checkpoint(tmp_path / 'a.pth')
+    assert_same(loaded['state_dict'], weights)
+    assert loaded['meta']['tags'] == {'a', 'b'} and loaded['meta']['raw'] == b'x'
+    assert loaded['meta']['size'].tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize('value, named', [
     (CallsGetattr(), 'getattr'),
-    (np.array([None, {}]), 'dtype'),
-    (np.dtype('f8,i4'), 'dtype'),
+    (np.array([None, CallsGetattr()]), 'getattr'),
+    ({CallsGetattr(): 1}, 'getattr'),
+    (OrderedDict(a=(CallsGetattr(), )), 'getattr'),
+    (np.float64, None),
+    (os.mkdir, 'mkdir'),
+    (torch.load, 'load'),
+    (Path.unlink, 'unlink'),
 ])
-def test_stand_ins_let_no_more_through(tmp_path: Path, value: object, named: str) -> None:
+def test_only_data_is_let_through(tmp_path: Path, value: object, named: str | None) -> None:
     torch.save({'state_dict': {'a': torch.zeros(1)}, 'meta': value}, tmp_path / 'a.pth')
-    with pytest.raises(ValueError, match=f'{named}.*trust=True'):
+    if named is None:
+        assert load_checkpoint(tmp_path / 'a.pth')['meta'] is value
+        return
+    with pytest.raises(ValueError, match=f'it calls .*{named}.*trust=True'):
         load_weights(tmp_path / 'a.pth')
+
+
+class Reduced:
+    """Is pickled as a call of something with the arguments given."""
+
+    def __init__(self, *call: object) -> None:
+        self.call = call
+
+    def __reduce__(self) -> tuple:
+        return self.call[0], self.call[1:]
+
+
+@pytest.mark.parametrize('value', [
+    Reduced(bytes, 1 << 40), Reduced(bytearray, 1 << 40), Reduced(set, range(1 << 40)),
+    Reduced(deque, range(1 << 40)), Reduced(Counter, range(1 << 40)),
+    Reduced(Fraction, '1e999999999'),
+    Reduced(torch._utils._rebuild_tensor_v2, 1, 0, (1 << 40, ), (1, ), False, OrderedDict()),
+])
+def test_a_number_in_a_file_takes_no_memory(tmp_path: Path, value: Reduced) -> None:
+    torch.save({'state_dict': {'a': torch.zeros(1)}, 'meta': value}, tmp_path / 'a.pth')
+    with pytest.raises(ValueError, match=r'a\.pth (is not a whole|holds more than data)'):
+        load_weights(tmp_path / 'a.pth')
+
+
+def test_a_tensor_ends_in_its_storage(tmp_path: Path) -> None:
+    storage = torch.arange(4.).untyped_storage()
+    typed = torch.storage.TypedStorage(wrap_storage=storage, dtype=torch.float32, _internal=True)
+    reaching = Reduced(torch._utils._rebuild_tensor_v2, typed, 1, (4, ), (1, ), False,
+                       OrderedDict())
+    torch.save({'a': reaching}, tmp_path / 'a.pth')
+    with pytest.raises(ValueError, match='reaches beyond its storage'):
+        load_weights(tmp_path / 'a.pth')
+
+
+def test_shared_parts_are_visited_once(tmp_path: Path) -> None:
+    bomb: list = []
+    for _ in range(40):
+        bomb = [bomb, bomb]
+    torch.save({'state_dict': {'a': torch.zeros(1)}, 'meta': bomb}, tmp_path / 'a.pth')
+    loaded = load_checkpoint(tmp_path / 'a.pth')['meta']
+    assert loaded[0] is loaded[1] and loaded[0][0] is loaded[1][1]
+
+
+def test_what_holds_itself_and_what_is_nested_deeply(tmp_path: Path) -> None:
+    ring: dict = OrderedDict(a=[])
+    ring['a'].append(ring)
+    torch.save({'meta': ring}, tmp_path / 'a.pth')
+    loaded = load_checkpoint(tmp_path / 'a.pth')['meta']
+    assert loaded['a'][0] is loaded
+    deep = pickle.dumps(None)[:2] + b'(' * 5000 + b'N' + b't' * 5000 + b'.'
+    with zipfile.ZipFile(tmp_path / 'b.pth', 'w') as archive:
+        archive.writestr('b/data.pkl', deep)
+    with pytest.raises(ValueError, match='not a whole torch file'):
+        load_checkpoint(tmp_path / 'b.pth')
+
+
+class Labels(dict):
+    """A dictionary with a class of its own, which is not known."""
+
+
+KINDS = [
+    None, 2 ** 100, 1 + 2j, b'\xff', bytearray(b'\xff'), {1, 2}, frozenset({3}), range(3),
+    slice(1, 2), ..., int, np.float32(1), np.bool_(True), np.str_('abc'), np.bytes_(b'ab'),
+    np.datetime64('2020-01-01'), np.timedelta64(3, 's'), np.dtype('>i2'), np.dtype('f8,i4'),
+    np.dtype('M8[ns]'), np.float32, torch.Size([1, 2]), torch.float16, torch.device('cuda', 1),
+    torch.__version__, OrderedDict(a=1), defaultdict(list, a=[1]), deque([1, 2], maxlen=3),
+    Counter('aab'), UserDict(a=1), datetime(2020, 1, 2, 3, 4, 5, tzinfo=timezone.utc),
+    date(2020, 1, 1), time(1), timedelta(3), Path('/a/b'), PurePosixPath('a'),
+    PureWindowsPath('c:\\x'), Namespace(lr=1), SimpleNamespace(a=1), Decimal('1.5'),
+    Fraction(1, 3), UUID(int=5), ConfigDict(a=dict(b=[dict(c=1)])), {(1, 'a'): [{2: (3, )}]},
+]
+
+
+@pytest.mark.parametrize('value', KINDS, ids=lambda value: type(value).__name__)
+def test_kinds_of_data_beside_the_weights(tmp_path: Path, value: object) -> None:
+    torch.save({'state_dict': {'a': torch.zeros(1)}, 'meta': dict(value=value)}, tmp_path / 'a.pth')
+    loaded = load_checkpoint(tmp_path / 'a.pth')['meta']['value']
+    assert type(loaded) is type(value)
+    assert loaded == value
+
+
+def test_an_unknown_class_is_named(tmp_path: Path) -> None:
+    torch.save({'state_dict': {'a': torch.zeros(1)}, 'meta': Labels(a=1)}, tmp_path / 'a.pth')
+    with pytest.raises(ValueError, match=r'it calls \S*Labels\. If you trust'):
+        load_weights(tmp_path / 'a.pth')
+
+
+@pytest.mark.parametrize('tensor', [
+    torch.arange(12.).view(3, 4).t()[1:], torch.ones(2, dtype=torch.bfloat16), torch.tensor(3),
+    torch.ones(2).to(torch.float8_e4m3fn), torch.ones(2, dtype=torch.complex64).conj(),
+    nn.Parameter(torch.ones(2)), torch.eye(3).to_sparse(), torch.empty(0, 3),
+], ids=lambda tensor: f'{tensor.dtype} {tuple(tensor.shape)}')
+@pytest.mark.parametrize('zipped', [True, False])
+def test_kinds_of_tensors(tmp_path: Path, tensor: Tensor, zipped: bool) -> None:
+    torch.save([tensor, tensor.detach()], tmp_path / 'a.pth', _use_new_zipfile_serialization=zipped)
+    loaded, twin = load_checkpoint(tmp_path / 'a.pth')
+    assert type(loaded) is type(tensor)
+    assert (loaded.dtype, loaded.layout) == (tensor.dtype, tensor.layout)
+    if tensor.layout is torch.strided:
+        assert loaded.stride() == tensor.stride()
+        assert loaded.data_ptr() == twin.data_ptr()
+    assert torch.equal(loaded.to_dense().to(torch.complex64), tensor.to_dense().to(torch.complex64))
+
+
+@pytest.mark.parametrize('array', [
+    np.array(['a', 'bcd']), np.array([None, {'a': 1}]), np.zeros(2, 'f8,i4'),
+    np.array(['2020-01'], 'M8[M]'), np.array([b'a', b'bc']),
+], ids=lambda array: str(array.dtype))
+def test_other_arrays_of_numpy_come_back(tmp_path: Path, array: np.ndarray) -> None:
+    torch.save({'meta': array}, tmp_path / 'a.pth')
+    loaded = load_checkpoint(tmp_path / 'a.pth')['meta']
+    assert loaded.dtype == array.dtype and np.array_equal(loaded, array)
 
 
 @pytest.mark.parametrize('array', [
@@ -235,6 +381,91 @@ def test_a_cut_file_is_refused(tmp_path: Path, weights: dict, name: str, zipped:
     cut(path)
     with pytest.raises(ValueError, match=message):
         load_weights(path, trust)
+
+
+def flip_one_bit(path: Path, part: str) -> None:
+    """Flip a bit in the middle of the part of an archive whose name ends so."""
+    with zipfile.ZipFile(path) as archive:
+        info = next(i for i in archive.infolist() if i.filename.endswith(part))
+    data = bytearray(path.read_bytes())
+    lengths = struct.unpack('<HH', data[info.header_offset + 26:info.header_offset + 30])
+    data[info.header_offset + 30 + sum(lengths) + info.file_size // 2] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize('trust', [True, False])
+@pytest.mark.parametrize('part', ['data.pkl', 'data/0', 'data/1', 'byteorder'])
+def test_one_flipped_bit_is_noticed(tmp_path: Path, part: str, trust: bool) -> None:
+    path = tmp_path / 'a.pth'
+    torch.save({'state_dict': {'a': torch.rand(99)}, 'optimizer': torch.rand(9)}, path)
+    flip_one_bit(path, part)
+    with pytest.raises(ValueError, match=rf"a\.pth is not a whole .*checksum of 'a/{part}'"):
+        load_weights(path, trust)
+
+
+def test_a_file_that_was_saved_without_checksums(tmp_path: Path, weights: dict) -> None:
+    path = tmp_path / 'a.pth'
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save(weights, path)
+    finally:
+        torch.serialization.set_crc32_options(True)
+    for trust in (True, False):
+        assert_same(load_weights(path, trust), weights)
+    assert is_whole(path)
+
+
+@pytest.mark.parametrize('size', [-8, 8])
+def test_a_header_of_safetensors_that_does_not_fit_its_data(tmp_path: Path, weights: dict,
+                                                           size: int) -> None:
+    path = tmp_path / 'a.safetensors'
+    save_weights(weights, path)
+    data = path.read_bytes()
+    path.write_bytes(data[:size] if size < 0 else data + bytes(size))
+    with pytest.raises(ValueError, match='not a whole .safetensors file'):
+        load_weights(path)
+
+
+@pytest.mark.parametrize('name', ['a.pth', 'a.safetensors'])
+def test_nothing_is_mapped_from_the_file(tmp_path: Path, weights: dict, name: str) -> None:
+    path = tmp_path / name
+    save_weights(weights, path)
+    loaded = load_weights(path)
+    path.write_bytes(b'\0' * path.stat().st_size)       # as `cp` does, into the file itself
+    assert_same({k: loaded[k] for k in weights}, weights)
+    path.write_bytes(b'')
+    assert_same({k: loaded[k] for k in weights}, weights)
+
+
+def test_a_program_of_torchscript_is_refused(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')                     # TorchScript is deprecated
+        torch.jit.save(torch.jit.script(nn.Linear(2, 2)), tmp_path / 'a.pth')
+    with pytest.raises(ValueError, match='a program of TorchScript'):
+        load_weights(tmp_path / 'a.pth')
+
+
+def test_names_of_torch_compile(tmp_path: Path, weights: dict) -> None:
+    for names in ('_orig_mod.{}', 'module._orig_mod.{}', '_orig_mod.module.{}'):
+        torch.save({names.format(k): v for k, v in weights.items()}, tmp_path / 'a.pth')
+        assert_same(load_weights(tmp_path / 'a.pth'), weights)
+    inner = {'backbone._orig_mod.fc': torch.zeros(1), 'head': torch.zeros(1)}
+    torch.save(inner, tmp_path / 'a.pth')
+    assert set(load_weights(tmp_path / 'a.pth')) == {'backbone.fc', 'head'}
+    torch.save({'_orig_mod.a': torch.zeros(1), 'a': torch.ones(1)}, tmp_path / 'a.pth')
+    with pytest.raises(ValueError, match='1 tensors twice'):
+        load_weights(tmp_path / 'a.pth')
+
+
+def test_a_state_dict_of_arrays(tmp_path: Path) -> None:
+    arrays = {'a': np.arange(6, dtype='>f4').reshape(2, 3), 'b': np.array(3), 'c': np.eye(2)[::-1]}
+    torch.save(dict(state_dict=arrays), tmp_path / 'a.pth')
+    loaded = load_weights(tmp_path / 'a.pth')
+    assert_same(loaded, {k: torch.tensor(v.astype(v.dtype.newbyteorder('=')).copy())
+                         for k, v in arrays.items()})
+    torch.save(dict(state_dict={'a': np.array(['x'])}), tmp_path / 'a.pth')
+    with pytest.raises(ValueError, match=r'only tensors.*a \(ndarray\)'):
+        load_weights(tmp_path / 'a.pth')
 
 
 def test_a_missing_file_or_a_folder_is_named(tmp_path: Path) -> None:
