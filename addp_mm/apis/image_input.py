@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
+
+from ..datasets.image_reader import read_pixels, to_rgb
 
 ImageInput = str | Path | np.ndarray | Image.Image
 _MASK_THRESHOLD = 127
@@ -20,17 +22,20 @@ def read_image(image: ImageInput) -> Tensor:
         image: A file; a PIL image; or an array (H, W, 3) RGB or (H, W) grey, uint8.
 
     Returns:
-        (3, H, W) float32 in [0, 1]. Transparent places show what lies under them.
+        (3, H, W) float32 in [0, 1]. Transparent places are put on white; how other kinds of files
+        are read stands at :func:`addp_mm.datasets.image_reader.decode_image`.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is not a picture.
     """
-    return _to_tensor(open_image(image).convert('RGB'))
+    return torch.from_numpy(_pixels(image, 'white')).permute(2, 0, 1).float() / 255
 
 
 def read_mask(mask: ImageInput, size: tuple[int, int]) -> Tensor:
-    """Read a mask picture: white (grey values above 127) is to be replaced, black is kept.
+    """Read a mask picture: white (grey values above 127) is to be replaced, the rest is kept.
+
+    Transparent places count as black.
 
     Args:
         mask: See :func:`read_image`; also a bool array (H, W), True = to be replaced.
@@ -46,7 +51,7 @@ def read_mask(mask: ImageInput, size: tuple[int, int]) -> Tensor:
     """
     if isinstance(mask, np.ndarray) and mask.dtype == bool:
         mask = mask.astype(np.uint8) * 255
-    values = torch.from_numpy(np.array(open_image(mask).convert('L')))
+    values = torch.from_numpy(np.array(Image.fromarray(_pixels(mask, 'black')).convert('L')))
     (height, width), (wanted_height, wanted_width) = values.shape, size
     difference = abs(height * wanted_width - width * wanted_height)
     if 2 * difference > max(height, width, *size):          # more than half a pixel
@@ -55,17 +60,6 @@ def read_mask(mask: ImageInput, size: tuple[int, int]) -> Tensor:
             'expected the same size or at least the same proportions.')
     resized = F.interpolate(values[None, None].float(), size, mode='nearest-exact')[0, 0]
     return resized > _MASK_THRESHOLD
-
-
-def open_image(image: ImageInput) -> Image.Image:
-    """A picture as a PIL image, turned upright; see :func:`read_image`."""
-    if isinstance(image, np.ndarray):
-        return _from_array(image)
-    opened = image if isinstance(image, Image.Image) else _from_file(image)
-    if opened.mode[0] in 'IF':      # PIL would cut values off at 255
-        raise ValueError(f'{image} has more than 8 bits for a channel (mode {opened.mode}): '
-                         'convert it to 8 bits first.')
-    return ImageOps.exif_transpose(opened)
 
 
 def fit_to_model(image: Tensor, size: tuple[int, int]) -> Tensor:
@@ -87,15 +81,18 @@ def fit_to_model(image: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(part[None], size, mode='bicubic', antialias=True)[0].clamp(0, 1)
 
 
-def _from_file(path: str | Path) -> Image.Image:
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'There is no image file {path}.')
+def _pixels(image: ImageInput, background: str) -> np.ndarray:
+    """(H, W, 3) uint8, upright."""
+    if isinstance(image, np.ndarray):
+        return np.array(_from_array(image).convert('RGB'))
+    if isinstance(image, Image.Image):
+        return np.array(to_rgb(image, background))
+    if not Path(image).is_file():
+        raise FileNotFoundError(f'There is no image file {image}.')
     try:
-        with Image.open(path) as opened:
-            opened.load()
-            return opened
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ValueError(f'{path} is not a whole image: {error}.') from error
+        return read_pixels(image, background)
+    except (OSError, ValueError) as error:
+        raise ValueError(f'{image} is not a whole image: {error}.') from error
 
 
 def _from_array(array: np.ndarray) -> Image.Image:
@@ -104,7 +101,3 @@ def _from_array(array: np.ndarray) -> Image.Image:
         raise ValueError('Expected a uint8 array (H, W, 3) RGB or (H, W) grey, got '
                          f'{array.dtype} {array.shape}.')
     return Image.fromarray(array)
-
-
-def _to_tensor(image: Image.Image) -> Tensor:
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255

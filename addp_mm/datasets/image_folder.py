@@ -1,16 +1,17 @@
 """Images in a folder."""
 from __future__ import annotations
 
+import errno
 import os
 from collections import defaultdict
 
 import torch
 from mmengine.fileio import get_file_backend
+from mmengine.logging import MMLogger
 from mmpretrain.datasets import CustomDataset, ImageNet
 
 from ..registry import DATASETS
-
-EXTENSIONS = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp')
+from .image_reader import EXTENSIONS, UNREAD_EXTENSIONS, shown_name
 
 
 @DATASETS.register_module()
@@ -44,6 +45,7 @@ class ImageFolder(CustomDataset):
         self.num_classes = num_classes
         self.labels_per_class = labels_per_class
         self.labels_seed = labels_seed
+        self._unread: set[str] = set()
         super().__init__(with_label=with_label, extensions=extensions, **kwargs)
 
     def load_data_list(self) -> list[dict]:
@@ -55,8 +57,16 @@ class ImageFolder(CustomDataset):
             data_list = super().load_data_list()
         except RuntimeError as error:       # what the parent raises where it finds no image
             raise self._no_images() from error
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            raise ValueError(f'{shown_name(self.img_prefix)} holds a link that leads up again, so '
+                             'that its images would count many times: remove the link.') from error
         if not data_list:
             raise self._no_images()
+        if self._unread:
+            MMLogger.get_current_instance().warning(
+                f'{self.img_prefix} also holds {self._listed_unread()}')
         if not self.with_label:
             return data_list
         by_class = self._by_class(data_list)
@@ -64,13 +74,19 @@ class ImageFolder(CustomDataset):
             return data_list
         return [info for images in by_class for info in self._chosen(images)]
 
+    def is_valid_file(self, filename: str) -> bool:
+        """Whether a name ends like that of an image; what macOS writes beside it is none."""
+        if filename.lower().endswith(UNREAD_EXTENSIONS):
+            self._unread.add(filename)
+        return super().is_valid_file(filename) and not os.path.basename(filename).startswith('.')
+
     def prepare_data(self, idx: int) -> dict | None:
         """Run the pipeline for one image; None in training if the image is unreadable."""
         data = super().prepare_data(idx)
         if data is None and self.test_mode:
-            raise ValueError(
-                f'{self.get_data_info(idx)["img_path"]} is unreadable, and in an evaluation no '
-                'image may be left out. Mend the file, or remove it from the data.')
+            path = shown_name(self.get_data_info(idx)['img_path'])
+            raise ValueError(f'{path} is unreadable, and in an evaluation no image may be left '
+                             'out. Mend the file, or remove it from the data.')
         return data
 
     def _check_source(self) -> None:
@@ -131,11 +147,16 @@ class ImageFolder(CustomDataset):
         order = torch.randperm(len(images), generator=generator)[:self.labels_per_class]
         return [images[i] for i in sorted(order.tolist())]
 
+    def _listed_unread(self) -> str:
+        return (f'{len(self._unread)} files such as {shown_name(min(self._unread))} (HEIC, JPEG '
+                'XL), which cannot be read here: convert them to JPEG or PNG to use them.')
+
     def _no_images(self) -> ValueError:
+        also = f' There are {self._listed_unread()}' if self._unread else ''
         return ValueError(
             f'Expected images in {self.ann_file or self.img_prefix}, found none. Their names must '
             f'end in {", ".join(sorted(self.extensions))} (upper case too); set `extensions` of '
-            'the data set for others.')
+            f'the data set for others.{also}')
 
 
 @DATASETS.register_module()

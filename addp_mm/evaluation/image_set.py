@@ -17,8 +17,9 @@ from typing import IO
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
+
+from ..datasets.image_reader import PNG_START, decode_image, format_of, images_below
 
 LOSSY = ('.jpg', '.jpeg', '.webp', '.avif')
 WHY_NOT_LOSSY = (
@@ -49,8 +50,7 @@ class PngFolder:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.files = _png_files(self.path)
-        with Image.open(self.files[0]) as image:
-            self.image_size = image.size[::-1]
+        self.image_size = self._pixels(self.files[0]).shape[:2]
 
     def __len__(self) -> int:
         return len(self.files)
@@ -76,18 +76,23 @@ class PngFolder:
                 yield torch.stack(list(pool.map(self._read, chunk)))
 
     def _read(self, file: Path) -> Tensor:
-        try:
-            with Image.open(file) as image:
-                kind, pixels = image.format, np.array(image.convert('RGB'))
-        except (OSError, SyntaxError) as error:     # the latter is PIL's word for a broken PNG
-            raise ValueError(f'{file} is unreadable ({error}): write it again.') from error
-        if kind != 'PNG':
-            raise ValueError(f'{file} is a {kind} in spite of its name. {WHY_NOT_LOSSY}')
+        pixels = self._pixels(file)
         if pixels.shape[:2] != self.image_size:
             raise ValueError(
                 f'{file} has {pixels.shape[:2]} pixels, {self.files[0].name} has '
                 f'{self.image_size}: all images of a set must be of one size.')
         return torch.from_numpy(pixels).permute(2, 0, 1)
+
+    def _pixels(self, file: Path) -> np.ndarray:
+        try:
+            data = file.read_bytes()
+            pixels = decode_image(data)
+        except (OSError, ValueError) as error:
+            raise ValueError(f'{file} is unreadable ({error}): write it again.') from error
+        if not data.startswith(PNG_START):
+            raise ValueError(
+                f'{file} is a {format_of(data)} in spite of its name. {WHY_NOT_LOSSY}')
+        return pixels
 
 
 class NpzImages:
@@ -185,10 +190,10 @@ def open_image_set(path: str | Path) -> ImageSet:
 
 
 def _png_files(folder: Path) -> list[Path]:
-    names = [Path(entry.path) for entry in os.scandir(folder) if entry.is_file()]
+    names = [Path(entry.path) for entry in os.scandir(folder)
+             if entry.is_file() and not entry.name.startswith('.')]
     images = [path for path in names if path.suffix.lower() in ('.png', *LOSSY)]
-    images = images or [path for path in folder.rglob('*')
-                        if path.suffix.lower() in ('.png', *LOSSY)]
+    images = images or images_below(folder, ('.png', *LOSSY))
     lossy = [path for path in images if path.suffix.lower() in LOSSY]
     if lossy:
         raise ValueError(f'{len(lossy)} images in {folder} are lossy, for example {lossy[0].name}. '

@@ -13,7 +13,7 @@ from PIL import Image
 from torchvision.transforms.functional import InterpolationMode, center_crop, resize
 
 from ..atomic_write import atomic_write, remove_partial, write_json
-from ..datasets.image_folder import EXTENSIONS
+from ..datasets.image_reader import EXTENSIONS, UNREAD_EXTENSIONS, images_below, read_pixels
 from ..result_folder import other_settings
 from .image_set import ImageSet, open_image_set
 
@@ -98,7 +98,7 @@ def _targets(source: Path, out: Path) -> dict[Path, Path]:
     if not source.is_dir():
         raise FileNotFoundError(f'Expected a folder of images at {source} (working folder '
                                 f'{os.getcwd()}), there is none.')
-    images = sorted(path for path in source.rglob('*') if path.suffix.lower() in EXTENSIONS)
+    images = images_below(source, (*EXTENSIONS, *UNREAD_EXTENSIONS), leave_out=out)
     if not images:
         raise ValueError(f'Expected images in {source}, found none. Their names must end in '
                          f'{", ".join(EXTENSIONS)}.')
@@ -124,9 +124,8 @@ def _claim(out: Path, record: dict[str, Any]) -> None:
 
 def _write(path: Path, target: Path, size: int) -> None:
     try:
-        with Image.open(path) as image:
-            pixels = image.convert('RGB')
-    except (OSError, SyntaxError) as error:     # the latter is PIL's word for a broken PNG
+        pixels = Image.fromarray(read_pixels(path))
+    except (OSError, ValueError) as error:
         raise ValueError(f'{path} is unreadable ({error}), and no image of a reference set may be '
                          'left out. Mend it, then run the same command again.') from error
     pixels = center_crop(resize(pixels, size, InterpolationMode.BILINEAR), size)

@@ -3,21 +3,20 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tarfile
-import zipfile
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from ..atomic_write import atomic_write, write_whole
-from ..datasets.image_folder import EXTENSIONS
+from ..datasets.image_reader import first_line, is_transparent, read_pixels, shown_name, to_rgb
+from .image_sources import ENDINGS, check_places, files_of
 
 MIN_IMAGES = 3
 FEW_IMAGES = 100
@@ -27,7 +26,7 @@ SHARE_HELD_OUT, MAX_HELD_OUT = 0.1, 500
 MAX_CROPS = 4
 _PLAIN_MODES = ('RGB', 'L')
 _PLAIN_FORMATS = ('JPEG', 'PNG', 'BMP', 'PPM', 'TIFF', 'WEBP')
-_ARCHIVES = ('.zip', '.tar', '.tgz', '.tar.gz', '.tar.bz2', '.tar.xz')
+_MAX_NAME = 150     # bytes of a copy's name that repeat the path; file systems take 255
 _NAMED = 5
 _IN_ONE_PROCESS = 64
 
@@ -94,6 +93,7 @@ def prepare_images(source: Path, out: Path, image_size: int,
         raise ValueError(
             f'{out} was made from {known.source} with {known.image_size} pixels, expected '
             f'{source.absolute()} with {image_size}. Give another --out, or remove that folder.')
+    check_places(source, out)
     out.mkdir(parents=True, exist_ok=True)
     paths = find_images(source, out)
     say(f'Checking {len(paths)} images in {source} ...')
@@ -107,28 +107,17 @@ def prepare_images(source: Path, out: Path, image_size: int,
     images = ImageSet(str(source.absolute()), image_size, str((out / 'train.txt').absolute()),
                       str((out / 'val.txt').absolute()), len(train), len(val), notes)
     for file, part in ((images.train, train), (images.val, val)):
-        Path(file).write_text('\n'.join(part) + '\n')
+        Path(file).write_text('\n'.join(part) + '\n', encoding='utf-8')
     write_whole(summary, json.dumps(asdict(images), indent=2).encode())
     return images
 
 
 def find_images(source: Path, out: Path) -> list[Path]:
     """The files of a folder, an archive or a list whose names end like those of images."""
-    if not source.exists():
-        raise FileNotFoundError(f'Expected a folder of images, an archive or a list at {source} '
-                                f'(from the working folder {os.getcwd()}), there is none.')
-    endings = (*EXTENSIONS, '.gif')
-    if source.is_file() and source.name.lower().endswith(_ARCHIVES):
-        source = _unpack(source, out / 'unpacked')
-    if source.is_file():
-        lines = source.read_text().splitlines()
-        paths = [source.parent / line.strip() for line in lines if line.strip()]
-    else:
-        paths = sorted(path for path in source.rglob('*')
-                       if path.is_file() and path.name.lower().endswith(endings))
+    paths = files_of(source, out)
     if not paths:
         raise ValueError(f'There is no image in {source}: expected files whose names end in '
-                         f'{", ".join(endings)}, in any folder below.')
+                         f'{", ".join(ENDINGS)}, in any folder below.')
     return paths
 
 
@@ -141,9 +130,11 @@ def check_image(path: Path, folder: Path, image_size: int) -> CheckedImage:
         image_size: Side of the crops of training in pixels.
     """
     try:
+        _read_as_training(path)
         with Image.open(path) as image:
-            image.load()  # all of it: raises where the file is cut off
+            image.load()
             findings = describe_oddities(image, image_size)
+            findings += ['of a name that a list cannot hold: copied'] * (not _fits_list(path))
             if not findings or findings == [_small(image_size)]:
                 return CheckedImage(str(path), str(path.absolute()), findings)
             copy = _copy_name(path, folder, image.format)
@@ -156,7 +147,21 @@ def check_image(path: Path, folder: Path, image_size: int) -> CheckedImage:
     except Exception as error:  # whatever a decoder raises for broken data
         if isinstance(error, OSError) and error.errno is not None and path.is_file():
             raise  # the disk, not the image
-        return CheckedImage(str(path), None, [f'unreadable ({_first_line(error)})'])
+        return CheckedImage(str(path), None, [f'unreadable ({first_line(error)})'])
+
+
+def _read_as_training(path: Path) -> None:
+    """Raise where the training could not read a file, whatever else could."""
+    try:
+        read_pixels(path)
+    except OSError as error:
+        raise ValueError(first_line(error)) from error
+
+
+def _fits_list(path: Path) -> bool:
+    """Whether a list in UTF-8, one path a line, can hold a path."""
+    name = str(path.absolute())
+    return shown_name(name) == name and not {'\n', '\r'} & set(name)
 
 
 def describe_oddities(image: Image.Image, image_size: int) -> list[str]:
@@ -164,7 +169,7 @@ def describe_oddities(image: Image.Image, image_size: int) -> list[str]:
     findings = []
     if getattr(image, 'n_frames', 1) > 1 and image.format != 'MPO':
         findings.append('animated or with several pages: only the first one is used')
-    if image.mode in ('RGBA', 'LA', 'PA', 'RGBa', 'La') or 'transparency' in image.info:
+    if is_transparent(image):
         findings.append('transparent: put on white')
     elif image.mode.startswith(('I', 'F')):
         findings.append('more than 8 bits per value: scaled down to 8')
@@ -177,17 +182,6 @@ def describe_oddities(image: Image.Image, image_size: int) -> list[str]:
     elif min(image.size) < image_size:
         findings.append(_small(image_size))
     return findings
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """The first frame of an image of any mode as upright RGB of 8 bits."""
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith(('I', 'F')):
-        image = Image.fromarray(_to_8_bits(np.asarray(image)))
-    if image.mode in ('RGBA', 'LA', 'PA', 'RGBa', 'La') or 'transparency' in image.info:
-        layer = image.convert('RGBA')
-        image = Image.alpha_composite(Image.new('RGBA', layer.size, 'white'), layer)
-    return image.convert('RGB')
 
 
 def shrink(image: Image.Image, side: int) -> Image.Image:
@@ -222,7 +216,7 @@ def _summarise(checked: list[CheckedImage], image_size: int) -> list[str]:
         for finding in image.findings:
             key = 'unreadable, skipped' if finding.startswith('unreadable') else finding
             detail = finding.removeprefix('unreadable') if image.path is None else ''
-            by_finding[key].append(Path(image.source).name + detail)
+            by_finding[key].append(shown_name(Path(image.source).name) + detail)
     notes = []
     for finding, names in sorted(by_finding.items(), key=lambda item: -len(item[1])):
         more = f' and {len(names) - _NAMED} more' if len(names) > _NAMED else ''
@@ -240,39 +234,11 @@ def _small(image_size: int) -> str:
     return f'smaller than the crop of {image_size} pixels: enlarged'
 
 
-def _to_8_bits(values: np.ndarray) -> np.ndarray:
-    """Integers of 16 bits by a fixed factor, everything else from its minimum to its maximum."""
-    if values.dtype.kind in 'iu' and values.min() >= 0 and values.max() < 2**16:
-        return (values // 257 if values.max() > 255 else values).astype(np.uint8)
-    values = values.astype(np.float64)
-    low, high = np.nanmin(values), np.nanmax(values)
-    return np.nan_to_num((values - low) / max(high - low, 1e-12) * 255).round().astype(np.uint8)
-
-
 def _copy_name(path: Path, folder: Path, image_format: str | None) -> Path:
+    """A name of its own for each path, which says where the image is from."""
     parts = path.absolute().parts[1:]
+    readable = '__'.join(map(shown_name, parts)).encode()[-_MAX_NAME:].decode(errors='ignore')
+    digest = blake2b(os.fsencode(path.absolute()), digest_size=5).hexdigest()
     suffix = '.jpg' if image_format in ('JPEG', 'MPO') else '.png'
-    return folder / ('__'.join(parts)[-200:] + suffix)
-
-
-def _unpack(archive: Path, folder: Path) -> Path:
-    """Unpack once; nothing lands outside of ``folder``."""
-    marker = folder.with_name('unpacked.txt')
-    if marker.is_file():
-        return folder
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
-        if archive.name.lower().endswith('.zip'):
-            with zipfile.ZipFile(archive) as file:
-                file.extractall(folder)
-        else:
-            with tarfile.open(archive) as file:
-                file.extractall(folder, filter='data')
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
-        raise ValueError(f'{archive} is no whole archive: {_first_line(error)}') from error
-    marker.write_text(str(archive))
-    return folder
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+    one_line = ''.join(letter if letter.isprintable() else '_' for letter in readable)
+    return folder / f'{one_line}__{digest}{suffix}'

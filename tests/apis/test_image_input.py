@@ -48,9 +48,11 @@ def test_a_file_that_was_cut_off(tmp_path: Path) -> None:
 
 
 def test_more_than_8_bits(tmp_path: Path) -> None:
-    Image.fromarray(np.full((4, 4), 300, np.uint16)).save(tmp_path / 'deep.png')
-    with pytest.raises(ValueError, match='deep.png has more than 8 bits for a channel'):
-        read_image(tmp_path / 'deep.png')
+    """Scaled as in training, instead of cut off at 255."""
+    Image.fromarray(np.full((4, 4), 257 * 51, np.uint16)).save(tmp_path / 'deep.png')
+    expected = torch.full((3, 4, 4), 0.2)
+    assert torch.allclose(read_image(tmp_path / 'deep.png'), expected)
+    assert torch.allclose(read_image(Image.open(tmp_path / 'deep.png')), expected)
 
 
 def test_missing_files_and_wrong_arrays(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 import zipfile
 from pathlib import Path
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from addp_mm.datasets import ImageFolder
+from addp_mm.datasets.transforms import LoadRobustImage
 from addp_mm.own_images.images import (
     check_image,
     find_images,
@@ -173,3 +176,48 @@ def test_a_fixed_tenth_is_held_out():
     assert sorted(train + val) == sorted(paths)
     assert hold_out(paths) == (train, val)
     assert len(hold_out([str(i) for i in range(9000)])[1]) == 500
+
+
+def test_linked_folders_and_copies_of_one_name(tmp_path: Path):
+    for name in ('data/a__b/c.png', 'data/a/b__c.png', 'elsewhere/d.png', 'data/._a.png'):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        draw('P').save(tmp_path / name)
+    (tmp_path / 'data' / 'link').symlink_to(tmp_path / 'elsewhere')
+    images = prepare_images(tmp_path / 'data', tmp_path / 'data' / 'out', SIZE, say_nothing)
+    paths = [path for part in read_lists(tmp_path / 'data' / 'out') for path in part]
+    assert len(set(paths)) == 3 == images.num_train + images.num_val
+    assert all(Path(path).is_file() for path in paths)
+    again = prepare_images(tmp_path / 'data', tmp_path / 'out', SIZE, say_nothing)
+    assert again.num_train + again.num_val == 6      # copies of another --out are images too
+    with pytest.raises(ValueError, match='holds the images themselves.*another --out'):
+        prepare_images(tmp_path / 'data', tmp_path / 'data', SIZE, say_nothing)
+
+
+def test_long_and_odd_names(tmp_path: Path):
+    data = tmp_path / 'data'
+    data.mkdir()
+    names = [b'caf\xe9.png', b'two\nlines.png', '図' .encode() * 80 + b'.png', b' a .png']
+    for name in names:
+        draw('P' if len(name) > 99 else 'RGB').save(os.fsdecode(os.fsencode(data) + b'/' + name))
+    images = prepare_images(data, tmp_path / 'out', SIZE, say_nothing)
+    notes = '\n'.join(images.notes)
+    assert '2 images of a name that a list cannot hold: copied: caf\\udce9.png' in notes
+    out = tmp_path / 'out'
+    for part, count in (('train', images.num_train), ('val', images.num_val)):
+        dataset = ImageFolder(ann_file=str(out / f'{part}.txt'), test_mode=True,
+                              pipeline=[LoadRobustImage()])
+        assert [dataset[i]['img'].shape for i in range(count)] == [(30, 20, 3)] * count
+
+
+def test_a_picture_that_only_pillow_knows_is_read_by_the_training_too(tmp_path: Path):
+    for index in range(3):
+        draw().save(tmp_path / f'{index}.tif', compression='zstd')
+    images = prepare_images(tmp_path, tmp_path / 'out', SIZE, say_nothing)
+    dataset = ImageFolder(ann_file=images.train, pipeline=[LoadRobustImage()], test_mode=True)
+    assert dataset[0]['img'].shape == (30, 20, 3)
+
+
+def test_phone_pictures_are_named(folder: Path, tmp_path: Path):
+    (folder / 'IMG_1.HEIC').write_bytes(b'\0\0\0\x18ftypheic' + b'\0' * 60)
+    images = prepare_images(folder, tmp_path / 'out', SIZE, say_nothing)
+    assert 'IMG_1.HEIC (HEIC, which cannot be read here: convert it to JPEG' in images.notes[0]

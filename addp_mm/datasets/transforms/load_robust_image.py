@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import os
 from hashlib import blake2b
-from pathlib import Path
 
 import cv2
 import mmcv
@@ -15,6 +14,7 @@ from mmengine.logging import MMLogger
 from torch.utils.data import get_worker_info
 
 from ...registry import TRANSFORMS
+from ..image_reader import check_whole, decode_image, first_line, images_below, shown_name
 from .fast_crop import FastCrop
 
 _MAX_WORKERS = 256
@@ -43,7 +43,7 @@ class BadImages:
         Returns:
             Whether it is a new one.
         """
-        key = int.from_bytes(blake2b(path.encode(), digest_size=7).digest(), 'big') + 1
+        key = int.from_bytes(blake2b(os.fsencode(path), digest_size=7).digest(), 'big') + 1
         for step in range(_CAPACITY):
             place = (key + step) % _CAPACITY
             if self._hashes[place] == key:
@@ -67,19 +67,19 @@ class BadImages:
 
 _REDUCED_COLOR = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4,
                   8: cv2.IMREAD_REDUCED_COLOR_8}
-# Formats that the decoder fills up with grey when they are cut off: start, last part, its end.
-_JPEG_START, _JPEG_SCAN, _JPEG_END = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
-_PNG_START, _PNG_END = b'\x89PNG\r\n\x1a\n', b'IEND'
 
 
 @TRANSFORMS.register_module()
 class LoadRobustImage(LoadImageFromFile):
-    """mmcv's ``LoadImageFromFile``, which skips an unreadable image.
+    """mmcv's ``LoadImageFromFile`` for all kinds of pictures, which skips an unreadable one.
 
     It gives None for it, and mmengine's data sets then load another one (in ``test_mode`` they
     stop). Each is logged once by its path. A JPEG or PNG that was cut off counts as unreadable:
     OpenCV would fill it up with grey. It is told by the end mark of the format, which costs
     microseconds.
+
+    Pictures are read as everywhere in this package, see :func:`addp_mm.datasets.image_reader.
+    decode_image`, unless ``color_type`` or ``imdecode_backend`` name another way.
 
     Args:
         crop: Config of a ``RandomResizedCrop`` to load only a crop, about twice as fast as the two
@@ -128,19 +128,21 @@ class LoadRobustImage(LoadImageFromFile):
     def _load(self, path: str) -> tuple[np.ndarray, tuple[int, int]]:
         """The image or its crop, and height and width of the whole image."""
         data = fileio.get(path, backend_args=self.backend_args)
-        if not data:
-            raise ValueError('the file is empty')
-        if _is_cut_off(data):
-            raise ValueError('the file is cut off')
+        check_whole(data)
         if self.crop is None:
             image = self._decode(data)
             ori_shape = image.shape[:2]
         else:
-            can_reduce = (self.color_type, self.imdecode_backend) == ('color', 'cv2')
-            image, ori_shape = self.crop(data, self._decode, can_reduce)
+            image, ori_shape = self.crop(data, self._decode, self._reads_as_everywhere)
         return image.astype(np.float32) if self.to_float32 else image, ori_shape
 
+    @property
+    def _reads_as_everywhere(self) -> bool:
+        return (self.color_type, self.imdecode_backend) == ('color', 'cv2')
+
     def _decode(self, data: bytes, factor: int = 1) -> np.ndarray:
+        if factor == 1 and self._reads_as_everywhere:
+            return decode_image(data, channel_order='bgr')
         flag = _REDUCED_COLOR.get(factor, self.color_type)
         image = mmcv.imfrombytes(data, flag=flag, backend=self.imdecode_backend)
         if image is None:
@@ -153,12 +155,13 @@ class LoadRobustImage(LoadImageFromFile):
         num_bad, num_loads = len(self._bad_images), self._bad_images.num_loads
         # As an error, because processes other than the first show no warnings.
         MMLogger.get_current_instance().error(
-            f'Unreadable image, skipped: {path} ({_first_line(error)}). It is number {num_bad} '
-            f'among {num_loads} loaded images.')
+            f'Unreadable image, skipped: {shown_name(path)} ({first_line(error)}). It is number '
+            f'{num_bad} among {num_loads} loaded images.')
         if num_bad > max(self.min_bad_allowed, self.max_bad_share * num_loads):
             raise ValueError(
-                f'{num_bad} of {num_loads} loaded images are unreadable, the last one is {path} '
-                f'({_first_line(error)}). More than {self.max_bad_share:.2%} and '
+                f'{num_bad} of {num_loads} loaded images are unreadable, the last one is '
+                f'{shown_name(path)} '
+                f'({first_line(error)}). More than {self.max_bad_share:.2%} and '
                 f'{self.min_bad_allowed} are not skipped. List them all with '
                 'python -c "from addp_mm.datasets.transforms import log_unreadable; '
                 'log_unreadable(\'FOLDER\')", then mend or remove them, or raise max_bad_share of '
@@ -175,25 +178,13 @@ def log_unreadable(folder: str | os.PathLike) -> list[str]:
         Their paths.
     """
     logger, loader = MMLogger.get_current_instance(), LoadRobustImage()
-    paths = [str(path) for path in sorted(Path(folder).rglob('*')) if path.is_file()]
+    paths = [str(path) for path in images_below(folder, endings=('', ))]
     unreadable = []
     for path in paths:
         try:
             loader._load(path)
         except Exception as error:      # as above
-            logger.error(f'{path}: {_first_line(error)}')
+            logger.error(f'{shown_name(path)}: {first_line(error)}')
             unreadable.append(path)
     logger.info(f'{len(unreadable)} of {len(paths)} files in {folder} are unreadable.')
     return unreadable
-
-
-def _is_cut_off(data: bytes) -> bool:
-    if data.startswith(_JPEG_START):
-        # Bytes may follow the end mark, and a preview inside the file has one of its own; but
-        # none stands in the data of a scan.
-        return not data.endswith(_JPEG_END) and data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN)
-    return data.startswith(_PNG_START) and _PNG_END not in data[-64:] and _PNG_END not in data
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

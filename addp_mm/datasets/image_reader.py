@@ -1,0 +1,230 @@
+"""The one reader of pictures: training, references, metrics, editing and checks see the same.
+
+Any file becomes upright RGB of 8 bits for a channel. Shapes: (H, W) as the picture is shown.
+"""
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageOps
+
+EXTENSIONS = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.ppm', '.pgm', '.pbm', '.pnm', '.bmp',
+              '.tif', '.tiff', '.webp', '.gif', '.jp2', '.avif')
+# Cameras and phones write these; Pillow alone does not read them.
+UNREAD_EXTENSIONS = ('.heic', '.heif', '.jxl')
+# All that Pillow reads without running another program, as it does for PostScript.
+_FORMATS = ('JPEG', 'MPO', 'PNG', 'PPM', 'BMP', 'TIFF', 'WEBP', 'GIF', 'JPEG2000', 'AVIF', 'ICO',
+            'PSD', 'QOI', 'HEIF')
+_WITH_ALPHA = ('RGBA', 'LA', 'PA', 'RGBa', 'La')
+_MEGA = 1_000_000
+# Formats that a decoder fills up with grey when they are cut off: start, last part, its end.
+_JPEG_START, _JPEG_SCAN, _JPEG_END = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
+PNG_START, _PNG_END = b'\x89PNG\r\n\x1a\n', b'IEND'
+# Parts of a PNG that OpenCV passes over or reads in its own way.
+_PNG_EXTRAS = (b'tRNS', b'eXIf', b'acTL', b'cICP', b'iTXt', b'zTXt')
+_BOX_FORMATS = {b'heic': 'HEIC', b'heix': 'HEIC', b'hevc': 'HEIC', b'heim': 'HEIC', b'heis': 'HEIC',
+                b'mif1': 'HEIC', b'msf1': 'HEIC', b'avif': 'AVIF', b'avis': 'AVIF'}
+
+
+def read_pixels(path: str | os.PathLike, background: str = 'white') -> np.ndarray:
+    """Read a picture file; see :func:`decode_image`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not a picture; the message does not name the file.
+    """
+    return decode_image(Path(path).read_bytes(), background=background)
+
+
+def decode_image(data: bytes, channel_order: str = 'rgb', background: str = 'white') -> np.ndarray:
+    """The pixels of a picture file.
+
+    It is turned upright by its EXIF orientation, whatever the format; of an animation or of several
+    pages the first is taken. Integers of 16 bits are divided by 257; floating-point numbers and
+    wider integers are scaled from the least to the greatest. Palettes, CMYK and 1 bit become RGB.
+    JPEG files are decoded by OpenCV, as mmcv does.
+
+    Args:
+        data: Content of the file.
+        channel_order: 'rgb' or 'bgr'.
+        background: Name of the colour that transparent places get.
+
+    Returns:
+        (H, W, 3) uint8.
+
+    Raises:
+        ValueError: If it is no picture, is cut off, has too many pixels (twice
+            ``PIL.Image.MAX_IMAGE_PIXELS``), or is of a format that cannot be read.
+    """
+    check_whole(data)
+    header = _open(data)
+    if header is None or _suits_opencv(header, data):
+        pixels = _decode_by_opencv(data, any_depth=header is None)
+        if pixels is not None:
+            return pixels if channel_order == 'bgr' else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+        if header is None:
+            raise ValueError(_unknown(data))
+    try:
+        pixels = np.array(to_rgb(header, background))
+    except Exception as error:      # whatever a decoder raises for broken data
+        raise ValueError(first_line(error)) from error
+    return pixels if channel_order == 'rgb' else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+
+
+def format_of(data: bytes) -> str:
+    """Pillow's name of the format of a picture file's content, such as 'JPEG'."""
+    header = _open(data)
+    return 'file of an unknown format' if header is None else str(header.format)
+
+
+def to_rgb(image: Image.Image, background: str = 'white') -> Image.Image:
+    """The first frame of an opened picture of any mode as upright RGB of 8 bits.
+
+    Args:
+        image: The picture.
+        background: Name of the colour that transparent places get.
+    """
+    image = _upright(image)
+    if image.mode[0] in 'IF':
+        image = Image.fromarray(_to_8_bits(np.asarray(image)))
+    if is_transparent(image):
+        layer = (image.convert('LA') if image.mode == 'La' else image).convert('RGBA')
+        image = Image.alpha_composite(Image.new('RGBA', layer.size, background), layer)
+    return image.convert('RGB')
+
+
+def is_transparent(image: Image.Image) -> bool:
+    """Whether an opened picture may have transparent places."""
+    return image.mode in _WITH_ALPHA or 'transparency' in image.info
+
+
+def check_whole(data: bytes) -> None:
+    """See that the content of a JPEG or PNG file has an end.
+
+    Raises:
+        ValueError: If there is no content, or it was cut off.
+    """
+    if not data:
+        raise ValueError('the file is empty')
+    if _is_cut_off(data):
+        raise ValueError('the file is cut off')
+
+
+def images_below(folder: str | os.PathLike, endings: tuple[str, ...] = EXTENSIONS,
+                 leave_out: str | os.PathLike | None = None) -> list[Path]:
+    """The files of a folder and those below it whose names end like those of pictures.
+
+    Linked folders are followed, but not up again to a folder that holds the link. Names that begin
+    with a dot are no pictures (macOS writes such ones beside each file).
+
+    Args:
+        folder: Where to search.
+        endings: Lower case; names may be upper case.
+        leave_out: A folder that is not searched, for example of copies.
+
+    Returns:
+        The files, sorted.
+    """
+    closed = None if leave_out is None else os.path.realpath(leave_out)
+    found = []
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        above = set(_real_folders(os.fspath(folder), parent))
+        real = {name: os.path.realpath(os.path.join(parent, name)) for name in folders}
+        folders[:] = [name for name in folders if not _is_closed(real[name], closed, above)]
+        found += [Path(parent, name) for name in files
+                  if not name.startswith('.') and name.lower().endswith(endings)]
+    return sorted(path for path in found if path.is_file())
+
+
+def shown_name(path: str | os.PathLike) -> str:
+    """A path for messages and logs: what is not UTF-8 in its name is spelt as an escape."""
+    return os.fspath(path).encode('utf-8', 'backslashreplace').decode()
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, in one line."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def _open(data: bytes) -> Image.Image | None:
+    """The header of a picture; None if Pillow does not know the format."""
+    try:
+        Image.init()        # registers all formats, once
+        return Image.open(io.BytesIO(data), formats=[f for f in _FORMATS if f in Image.OPEN])
+    except Image.DecompressionBombError:
+        limit = 2 * Image.MAX_IMAGE_PIXELS / _MEGA
+        raise ValueError(f'more than {limit:.0f} megapixels: cut it into tiles, or raise '
+                         'PIL.Image.MAX_IMAGE_PIXELS') from None
+    except Exception:       # Pillow raises errors of many kinds for a broken header
+        return None
+
+
+def _suits_opencv(header: Image.Image, data: bytes) -> bool:
+    """What OpenCV is faster at, or ImageNet has always been read with, to the same pixels."""
+    if header.format in ('JPEG', 'MPO'):
+        return True
+    return (header.format == 'PNG' and header.mode in ('RGB', 'L') and data[24] == 8
+            and not any(part in data for part in _PNG_EXTRAS))
+
+
+def _decode_by_opencv(data: bytes, any_depth: bool) -> np.ndarray | None:
+    """(H, W, 3) BGR; None if OpenCV does not know the format."""
+    flags = cv2.IMREAD_COLOR | (cv2.IMREAD_ANYDEPTH if any_depth else 0)
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error as error:
+        raise ValueError(first_line(error)) from error
+    return pixels if pixels is None or pixels.dtype == np.uint8 else _to_8_bits(pixels)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    image.load()
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:       # a broken EXIF block does not make pixels unreadable
+        return image
+
+
+def _to_8_bits(values: np.ndarray) -> np.ndarray:
+    """Integers of 16 bits by a fixed factor, everything else from its minimum to its maximum."""
+    if values.dtype.kind in 'iu' and values.min() >= 0 and values.max() < 2**16:
+        return (values // 257).astype(np.uint8)
+    values = np.where(np.isfinite(values), values, np.nan).astype(np.float64)
+    if np.isnan(values).all():
+        raise ValueError('no value is a finite number')
+    low, high = np.nanmin(values), np.nanmax(values)
+    return np.nan_to_num((values - low) / max(high - low, 1e-12) * 255).round().astype(np.uint8)
+
+
+def _is_cut_off(data: bytes) -> bool:
+    if data.startswith(_JPEG_START):
+        # Bytes may follow the end mark, and a preview inside the file has one of its own; but
+        # none stands in the data of a scan.
+        return not data.endswith(_JPEG_END) and data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN)
+    return data.startswith(PNG_START) and _PNG_END not in data[-64:] and _PNG_END not in data
+
+
+def _unknown(data: bytes) -> str:
+    """Why nothing knows the format of this content."""
+    name = _BOX_FORMATS.get(data[8:12]) if data[4:8] == b'ftyp' else None
+    if name is not None:
+        return f'{name}, which cannot be read here: convert it to JPEG or PNG'
+    if data.startswith((b'\xff\x0a', b'\x00\x00\x00\x0cJXL ')):
+        return 'JPEG XL, which cannot be read here: convert it to JPEG or PNG'
+    return 'not an image'
+
+
+def _is_closed(folder: str, closed: str | None, above: set[str]) -> bool:
+    return folder == closed or any(os.path.commonpath([folder, path]) == folder for path in above)
+
+
+def _real_folders(top: str, folder: str) -> Iterator[str]:
+    """The real places of a folder and of those above it, up to ``top``."""
+    while len(folder) >= len(top):
+        yield os.path.realpath(folder)
+        folder = os.path.dirname(folder)

@@ -1,0 +1,129 @@
+"""Where a user's images are: in a folder, an archive, or named in a list."""
+from __future__ import annotations
+
+import lzma
+import os
+import shutil
+import tarfile
+import zipfile
+import zlib
+from pathlib import Path
+
+from ..datasets.image_reader import (
+    EXTENSIONS,
+    UNREAD_EXTENSIONS,
+    first_line,
+    images_below,
+    shown_name,
+)
+
+ENDINGS = (*EXTENSIONS, *UNREAD_EXTENSIONS)
+_ARCHIVES = ('.zip', '.tar', '.tgz', '.tar.gz', '.tar.bz2', '.tar.xz')
+_OTHER_ARCHIVES = ('.7z', '.rar', '.gz', '.bz2', '.xz', '.zst', '.lz4', '.iso')
+_UTF_16_MARKS = (b'\xff\xfe', b'\xfe\xff')
+_LOOKED_AT = 1 << 16        # bytes of a file that tell whether it is a text
+_BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError,
+           NotImplementedError, RuntimeError, OSError)
+
+
+def files_of(source: Path, out: Path) -> list[Path]:
+    """The files of a folder, an archive or a list that may be images.
+
+    Args:
+        source: A folder; an archive, which is unpacked once; or a text file with one path a line,
+            relative to its folder.
+        out: Where an archive is unpacked. If it lies inside of ``source``, it is not searched.
+
+    Raises:
+        FileNotFoundError: If there is no ``source``.
+        ValueError: If it is of another kind, or an archive cannot be unpacked.
+    """
+    if not source.exists():
+        raise FileNotFoundError(
+            f'Expected a folder of images, an archive or a list at {shown_name(source)} (from the '
+            f'working folder {os.getcwd()}), there is none.')
+    if source.is_file():
+        if not _is_archive(source):
+            return _read_list(source)
+        source = _unpack(source, out / 'unpacked')
+    return images_below(source, ENDINGS, leave_out=out)
+
+
+def check_places(source: Path, out: Path) -> None:
+    """See that images and what is made of them do not get mixed.
+
+    Raises:
+        ValueError: If they would.
+    """
+    inner, outer = source.resolve(), out.resolve()
+    if inner == outer or outer / 'images' in (inner, *inner.parents):
+        raise ValueError(f'{shown_name(out)} holds the images themselves, to which copies would be '
+                         'added: give another --out.')
+
+
+def _is_archive(source: Path) -> bool:
+    name = source.name.lower()
+    if name.endswith(_ARCHIVES):
+        return True
+    if name.endswith(_OTHER_ARCHIVES) and not _is_tar(source):
+        raise ValueError(f'{shown_name(source)} is a kind of archive that is not read (expected '
+                         f'{", ".join(_ARCHIVES)}): unpack it and name the folder.')
+    return not name.endswith(ENDINGS) and (
+        zipfile.is_zipfile(source) or _is_tar(source))
+
+
+def _is_tar(source: Path) -> bool:
+    try:
+        return tarfile.is_tarfile(source)
+    except (EOFError, OSError, zlib.error, lzma.LZMAError):     # of a broken compression
+        return False
+
+
+def _read_list(source: Path) -> list[Path]:
+    if source.name.lower().endswith(ENDINGS):
+        raise ValueError(f'{shown_name(source)} is a single image, expected a folder of images, an '
+                         'archive or a list: name the folder it is in.')
+    with source.open('rb') as file:
+        start = file.read(_LOOKED_AT)
+    if b'\0' in start and not start.startswith(_UTF_16_MARKS):
+        raise ValueError(f'{shown_name(source)} is no text, expected a folder of images, an '
+                         f'archive ({", ".join(_ARCHIVES)}) or a list with one path a line.')
+    encoding = 'utf-16' if start.startswith(_UTF_16_MARKS) else 'utf-8-sig'
+    text = source.read_bytes().decode(encoding, 'surrogateescape' if encoding[4] == '8' else
+                                      'replace')     # a name need not be UTF-8
+    paths = [source.parent / line.strip() for line in text.split('\n') if line.strip()]
+    if paths and not any(path.is_file() for path in paths):
+        raise ValueError(f'{shown_name(source)} has {len(paths)} lines, none of which is the path '
+                         f'of a file, the first {shown_name(paths[0])}: expected one path a line, '
+                         'relative to the folder of the list.')
+    return paths
+
+
+def _unpack(archive: Path, folder: Path) -> Path:
+    """Unpack once; nothing lands outside of ``folder``."""
+    marker, status = folder.with_name('unpacked.txt'), archive.stat()
+    made_of = f'{shown_name(archive.absolute())} {status.st_size} {status.st_mtime_ns}'
+    if marker.is_file() and marker.read_text(encoding='utf-8') == made_of:
+        return folder
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        if zipfile.is_zipfile(archive) or archive.name.lower().endswith('.zip'):
+            with zipfile.ZipFile(archive) as file:
+                file.extractall(folder)
+        else:
+            with tarfile.open(archive) as file:
+                file.extractall(folder, filter='data')
+    except _BROKEN as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise       # the disk, not the archive
+        raise ValueError(_why_unpackable(archive, error)) from error
+    marker.write_text(made_of, encoding='utf-8')
+    return folder
+
+
+def _why_unpackable(archive: Path, error: Exception) -> str:
+    if 'encrypted' in str(error):
+        return (f'{shown_name(archive)} is encrypted: unpack it with its password and name the '
+                'folder.')
+    return (f'{shown_name(archive)} is no whole archive: {first_line(error)}. Copy it again, or '
+            'unpack it by hand and name the folder.')
