@@ -1,0 +1,296 @@
+"""LabelCheckHook on labels that nothing, or the wrong thing, would be learned from."""
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import MMLogger
+from mmengine.registry import DATASETS, MODELS, DefaultScope
+from PIL import Image
+from torch import nn
+
+from addp_mm.datasets import DIGIT_CLASSES, SCENE_CLASSES, ImageFolder, write_digit_scenes
+from addp_mm.engine.hooks import LabelCheckHook
+from tests.helpers.dense_runs import needs_dense
+
+Change = Callable[[dict], object]
+
+
+@pytest.fixture(scope='module')
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_digit_scenes(tmp_path_factory.mktemp('labels') / 'scenes', 64, 4, 3)
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    MMLogger.get_current_instance().handlers.append(caplog.handler)
+    return caplog
+
+
+def build(scope: str, **cfg: object) -> object:
+    with DefaultScope.overwrite_default_scope(scope):
+        return DATASETS.build(cfg)
+
+
+def coco(scenes: Path, part: str = 'training', change: Change | None = None, wrap: tuple = (),
+         **options: object) -> object:
+    """A data set of detection, its annotations changed, inside of wrappers."""
+    content = json.loads((scenes / 'coco' / f'instances_{part}.json').read_text())
+    if change is not None:
+        change(content)
+    path = scenes / 'coco' / f'changed_{part}.json'
+    path.write_text(json.dumps(content))
+    cfg = dict(type='CocoDataset', data_root=str(scenes), ann_file=f'coco/{path.name}',
+               data_prefix=dict(img=f'images/{part}/'), metainfo=dict(classes=DIGIT_CLASSES),
+               pipeline=[], **options)
+    for wrapper in wrap:
+        inner = dict(datasets=[cfg, copy.deepcopy(cfg)]) if wrapper == 'ConcatDataset' else dict(
+            dataset=cfg)
+        extra = dict(RepeatDataset=dict(times=2), MultiImageMixDataset=dict(pipeline=[]),
+                     ClassBalancedDataset=dict(oversample_thr=0.1)).get(wrapper, {})
+        cfg = dict(type=wrapper, **inner, **extra)
+    return build('mmdet', **cfg)
+
+
+def ade(scenes: Path, part: str = 'training', **options: object) -> object:
+    return build('mmseg', **{**dict(
+        type='BaseSegDataset', data_root=str(scenes), reduce_zero_label=True,
+        data_prefix=dict(img_path=f'images/{part}', seg_map_path=f'annotations/{part}'),
+        metainfo=dict(classes=SCENE_CLASSES),
+        pipeline=[dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]), **options})
+
+
+class Head(nn.Module):
+    """What heads of the libraries have."""
+
+    def __init__(self, num_classes: int = 10, **attributes: object) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        for name, value in attributes.items():
+            setattr(self, name, value)
+
+
+def runner_of(train: object, val: object | None = None, metrics: tuple = (),
+              **heads: nn.Module) -> SimpleNamespace:
+    """What the hook reads of a runner."""
+    model = nn.Module()
+    for name, head in heads.items():
+        model.add_module(name, head)
+    loop = SimpleNamespace(evaluator=SimpleNamespace(metrics=metrics))
+    loaders = [SimpleNamespace(dataset=x) for x in (train, val or train)]
+    return SimpleNamespace(
+        model=model, train_dataloader=loaders[0], val_dataloader=loaders[1],
+        test_dataloader=loaders[1], val_loop=loop, test_loop=loop)
+
+
+def turn_round(content: dict) -> None:
+    content['categories'].reverse()
+
+
+def all_crowds(content: dict) -> None:
+    for annotation in content['annotations']:
+        annotation['iscrowd'] = 1
+
+
+def empty_boxes(content: dict) -> None:
+    for annotation in content['annotations']:
+        annotation['bbox'][2:] = [0, 0]
+
+
+def no_outlines(content: dict) -> None:
+    for annotation in content['annotations']:
+        annotation.pop('segmentation')
+
+
+WRAPPERS = [(), ('RepeatDataset', ), ('ConcatDataset', ), ('ClassBalancedDataset', ),
+            ('MultiImageMixDataset', ), ('RepeatDataset', 'MultiImageMixDataset')]
+
+
+@needs_dense
+@pytest.mark.parametrize('wrap', WRAPPERS, ids=repr)
+def test_another_order_of_categories_is_refused(scenes: Path, wrap: tuple):
+    hook, order = LabelCheckHook(), '.*not name the same classes in the same order: label 0 is'
+    good, turned = coco(scenes, wrap=wrap), coco(scenes, 'validation', turn_round, wrap)
+    hook.before_train(runner_of(good, coco(scenes, 'validation')))
+    for train, val in ((good, turned), (turned, good)):
+        with pytest.raises(ValueError, match=f'changed_.*json{order}'):
+            hook.before_train(runner_of(train, val))
+    with pytest.raises(ValueError, match=order):
+        hook.before_test(runner_of(good, turned))
+
+
+@needs_dense
+def test_the_file_of_the_metric_is_compared(scenes: Path):
+    from mmdet.evaluation import CocoMetric
+    val = coco(scenes, 'validation', turn_round)
+    metric = CocoMetric(ann_file=val.ann_file)
+    with pytest.raises(ValueError, match='annotation file of the metric and .*label 0'):
+        LabelCheckHook().before_train(runner_of(coco(scenes), coco(scenes, 'validation'),
+                                                (metric, )))
+
+
+@needs_dense
+def test_the_classes_of_a_tested_checkpoint_are_compared(scenes: Path, log):
+    hook, runner = LabelCheckHook(), runner_of(coco(scenes))
+    hook.after_load_checkpoint(runner, dict(meta=dict(dataset_meta=dict(
+        classes=DIGIT_CLASSES[::-1]))))
+    with pytest.raises(ValueError, match="the checkpoint do not name .*'0' in the one, '9' in"):
+        hook.before_test(runner)
+    hook.after_load_checkpoint(runner, dict(meta=dict(dataset_meta=dict(classes=tuple('abc')))))
+    hook.before_test(runner)
+    assert "label 0 is '0' in the one, 'a' in the other. Make sure" in log.text
+    hook.after_load_checkpoint(runner, dict(state_dict={}))
+    hook.before_test(runner)
+
+
+@needs_dense
+@pytest.mark.parametrize('wrap', [(), ('RepeatDataset', 'MultiImageMixDataset')], ids=repr)
+@pytest.mark.parametrize('change', [all_crowds, empty_boxes])
+def test_instances_that_nothing_is_learned_from(scenes: Path, log, change: Change, wrap: tuple):
+    with pytest.raises(ValueError, match='changed_training.json has no instance to learn from: '):
+        LabelCheckHook().before_train(runner_of(coco(scenes, 'training', change, wrap)))
+    LabelCheckHook().before_test(runner_of(coco(scenes, 'training', change, wrap)))
+    assert 'Scores on it mean nothing' in log.text
+
+
+@needs_dense
+def test_usable_instances_are_counted(scenes: Path, log):
+    def change(content: dict) -> None:
+        content['annotations'][0]['iscrowd'] = 1
+        content['categories'].append(dict(id=99, name='letter'))
+    LabelCheckHook().before_train(runner_of(coco(scenes, 'training', change)))
+    assert 'besides 1 crowds' in log.text and 'usable instances in 4 images' in log.text
+    assert '1 categories that are not in metainfo.classes: letter' in log.text
+    with pytest.raises(ValueError, match='no outline .segmentation. of any instance'):
+        LabelCheckHook().before_train(
+            runner_of(coco(scenes, 'training', no_outlines), mask_head=Head()))
+
+
+@needs_dense
+def test_heads_with_classes_of_their_own_are_not_judged(scenes: Path):
+    """HTC's second kind of map, proposals, texts, masks for all classes, borders of classes."""
+    roi_head = nn.Module()
+    roi_head.bbox_head = nn.ModuleList([Head(), Head()])
+    roi_head.semantic_head, roi_head.mask_head = Head(183), Head(80, class_agnostic=True)
+    LabelCheckHook().before_train(runner_of(
+        coco(scenes), roi_head=roi_head, rpn_head=Head(1), bbox_head=Head(256, max_text_len=256),
+        panoptic_head=Head(133)))
+    borders = nn.ModuleList([Head(11, ignore_index=255), Head(2, boundary_threshold=0.1)])
+    LabelCheckHook().before_train(runner_of(ade(scenes), auxiliary_head=borders))
+    with pytest.raises(ValueError, match='model.auxiliary_head.1 has 2 classes'):
+        borders[1] = Head(2)
+        LabelCheckHook().before_train(runner_of(ade(scenes), auxiliary_head=borders))
+
+
+def maps_with(scenes: Path, folder: Path, value: object, number: int) -> str:
+    """A copy of the validation maps, the last of which has another value."""
+    folder.mkdir()
+    for path in sorted((scenes / 'annotations' / 'validation').iterdir()):
+        pixels = np.array(Image.open(path))
+        Image.fromarray(pixels).save(folder / path.name)
+    if isinstance(value, int):
+        pixels = pixels.astype(np.uint8 if value < 256 else np.uint16)
+        pixels[:number] = value
+    else:
+        pixels = np.dstack([pixels] * 3)
+    Image.fromarray(pixels).save(folder / path.name)
+    return str(folder)
+
+
+@needs_dense
+@pytest.mark.parametrize('value, message', [
+    (12, r'png has label 11, expected 0 to 10 for 11 classes, or 255'),
+    (300, 'label 300: labels above 255'), ('colours', r'holds pixels \(64, 64, 3\), expected one')])
+def test_maps_of_validation_and_test_are_looked_at(scenes: Path, tmp_path: Path, value: object,
+                                                   message: str):
+    path = maps_with(scenes, tmp_path / 'maps', value, 1)
+    val = ade(scenes, data_prefix=dict(img_path='images/validation', seg_map_path=path))
+    for check in (LabelCheckHook().before_train, LabelCheckHook().before_test):
+        with pytest.raises(ValueError, match=message):
+            check(runner_of(ade(scenes), val))
+
+
+@needs_dense
+def test_the_ignored_label_is_that_of_the_heads_and_of_the_metric(scenes: Path, tmp_path: Path):
+    from mmseg.evaluation import IoUMetric
+    path = maps_with(scenes, tmp_path / 'maps', 201, 3)       # 200 after reduce_zero_label
+    data = ade(scenes, data_prefix=dict(img_path='images/validation', seg_map_path=path))
+    # 0 becomes 255 by reduce_zero_label, so that these two are both in the files.
+    head = Head(11, ignore_index=200)
+    with pytest.raises(ValueError, match='label 255, expected 0 to 10 .* or 200 for ignored'):
+        LabelCheckHook().before_train(runner_of(data, decode_head=head))
+    data = ade(scenes, metainfo=dict(classes=('rim', *SCENE_CLASSES)), reduce_zero_label=False,
+               data_prefix=dict(img_path='images/validation', seg_map_path=path))
+    head = Head(12, ignore_index=201)
+    LabelCheckHook().before_train(runner_of(data, None, (IoUMetric(ignore_index=201), ),
+                                            decode_head=head))
+    with pytest.raises(ValueError, match='label 201, expected 0 to 11 .* or 255 for ignored'):
+        LabelCheckHook().before_train(runner_of(data, None, (IoUMetric(), ), decode_head=head))
+
+
+@needs_dense
+def test_maps_without_labels_and_with_one_label(scenes: Path, tmp_path: Path, log):
+    for index in range(3):
+        (tmp_path / 'maps').mkdir(exist_ok=True)
+        Image.new('L', (64, 64), 0).save(tmp_path / 'maps' / f'{index:05d}.png')
+    prefix = dict(img_path='images/validation', seg_map_path=str(tmp_path / 'maps'))
+    with pytest.raises(ValueError, match='no labelled pixel in 3 annotations.*reduce_zero_label'):
+        LabelCheckHook().before_train(runner_of(ade(scenes, data_prefix=prefix)))
+    LabelCheckHook().before_train(runner_of(
+        ade(scenes, data_prefix=prefix, reduce_zero_label=False)))
+    assert "are 'photograph': nothing else will be learned" in log.text
+
+
+@needs_dense
+@pytest.mark.parametrize('library, head', [
+    ('mmseg', dict(type='FCNHead', in_channels=4, channels=4, num_classes=1, num_convs=0)),
+    ('mmpretrain', dict(type='LinearClsHead', num_classes=1, in_channels=4))])
+def test_softmax_over_one_class_is_refused(scenes: Path, library: str, head: dict):
+    with DefaultScope.overwrite_default_scope(library):
+        built = MODELS.build(head)
+        key = 'loss_decode' if library == 'mmseg' else 'loss'
+        sigmoid = MODELS.build({**head, key: dict(type='CrossEntropyLoss', use_sigmoid=True)})
+    data = SimpleNamespace(metainfo=dict(classes=('cell', )))
+    name = 'decode_head' if library == 'mmseg' else 'head'
+    with pytest.raises(ValueError, match=f'model.{name} has one output and a loss with softmax'):
+        LabelCheckHook().before_test(runner_of(data_of(data), **{name: built}))
+    LabelCheckHook().before_test(runner_of(data_of(data), **{name: sigmoid}))
+
+
+def data_of(data: SimpleNamespace) -> object:
+    """A data set with names of classes and nothing in it."""
+    class Empty(list):
+        metainfo = data.metainfo
+    return Empty()
+
+
+def test_folders_of_classes_are_compared_by_name(tmp_path: Path):
+    for part, names in (('train', 'abc'), ('val', 'bcd')):
+        for name in names:
+            (tmp_path / part / name).mkdir(parents=True)
+            Image.new('RGB', (4, 4)).save(tmp_path / part / name / '0.png')
+    train, val = (ImageFolder(data_root=str(tmp_path / part), with_label=True)
+                  for part in ('train', 'val'))
+    with pytest.raises(ValueError, match="label 0 is 'b' in the one, 'a' in the other"):
+        LabelCheckHook().before_train(runner_of(train, val, head=Head(3)))
+    unlabelled = ImageFolder(data_root=str(tmp_path / 'val'))
+    LabelCheckHook().before_train(runner_of(unlabelled, unlabelled))
+
+
+@pytest.mark.parametrize('iterations', [3, 100, 130])
+def test_losses_that_are_zero_are_warned_of_once(log, iterations: int):
+    hook, runner = LabelCheckHook(), SimpleNamespace()
+    for i in range(iterations):
+        outputs = dict(loss=torch.ones(()), loss_mask=torch.zeros(()), acc=torch.zeros(()),
+                       loss_cls=torch.tensor(float(i == 1)), loss_late=torch.tensor(float(i > 99)))
+        hook.after_train_iter(runner, i, None, outputs)
+    hook.after_train(runner)
+    assert log.text.count('Nothing is learned from') == 1
+    assert (f'from loss_mask, loss_late: exactly 0 in each of the first {min(iterations, 100)} '
+            'iterations') in log.text
