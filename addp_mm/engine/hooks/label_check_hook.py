@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -31,6 +32,7 @@ ZERO_ITERATIONS = 100
 _JUDGED = ('head', 'decode_head', 'auxiliary_head', 'bbox_head', 'mask_head', 'mask_iou_head',
            'point_head', 'query_head', 'segm_head')
 _OF_PIXELS = ('decode_head', 'auxiliary_head')
+_LATE_LOSSES = ('loss_adversarial', 'loss_discriminator')     # of the tokenizer: from `start` on
 # What a head has whose outputs are not one for each class: text, or the borders of classes.
 _OTHER_OUTPUTS = ('max_text_len', 'boundary_threshold')
 
@@ -111,7 +113,7 @@ class LabelCheckHook(Hook):
             return
         self._num_iterations += 1
         for name, value in (outputs or {}).items():
-            if 'loss' in name:
+            if 'loss' in name and name not in _LATE_LOSSES:
                 size = torch.as_tensor(value).detach().abs().max()
                 self._largest[name] = torch.maximum(self._largest.get(name, size), size)
         if self._num_iterations == ZERO_ITERATIONS:
@@ -255,9 +257,9 @@ def _compare(names: tuple[str, ...], source: str, others: tuple[str, ...], other
     """
     if not names or not others or names == others:
         return
-    number = next((i for i, pair in enumerate(zip(names, others)) if pair[0] != pair[1]),
-                  min(len(names), len(others)))
-    first, second = (x[number] if number < len(x) else 'nothing' for x in (names, others))
+    pairs = list(zip_longest(names, others, fillvalue='nothing'))
+    number = next(i for i, (first, second) in enumerate(pairs) if first != second)
+    first, second = pairs[number]
     message = (f'{source} and {other} do not name the same classes in the same order: label '
                f'{number} is {first!r} in the one, {second!r} in the other')
     if set(names) & set(others):

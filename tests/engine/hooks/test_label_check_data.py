@@ -288,6 +288,7 @@ def test_losses_that_are_zero_are_warned_of_once(log, iterations: int):
     hook, runner = LabelCheckHook(), SimpleNamespace()
     for i in range(iterations):
         outputs = dict(loss=torch.ones(()), loss_mask=torch.zeros(()), acc=torch.zeros(()),
+                       loss_adversarial=torch.zeros(()),
                        loss_cls=torch.tensor(float(i == 1)), loss_late=torch.tensor(float(i > 99)))
         hook.after_train_iter(runner, i, None, outputs)
     hook.after_train(runner)
