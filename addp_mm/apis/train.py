@@ -16,6 +16,12 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import EpochBasedTrainLoop, FlexibleRunner, Runner
 
 from ..checkpoints import read_pointer
+from .check_config import (
+    check_custom_keys,
+    check_options,
+    check_settings,
+    unknown_names_explained,
+)
 from .freed_memory import keep_freed_memory
 from .library_scopes import (
     add_test_time_augmentation,
@@ -46,11 +52,13 @@ def train(config: str | Path | Config, **options: Any) -> Runner | FlexibleRunne
         >>> train('configs/digits/addp.py', work_dir='work_dirs/mine', resume=True)
     """
     runner = build_runner(train_config(config, **options))
+    check_custom_keys(runner.cfg, runner.model)
     check_data(runner, 'train', 'val')
     if isinstance(runner, FlexibleRunner):      # it loads before any hook is called
         runner.call_hook('choose_checkpoint')
     try:
-        runner.train()
+        with unknown_names_explained(runner.cfg):       # it builds the optimizer
+            runner.train()
     except KeyboardInterrupt:
         last = read_pointer(runner.work_dir)
         runner.logger.warning(
@@ -144,6 +152,7 @@ def train_config(config: str | Path | Config, work_dir: str | Path | None = None
         _set_loader_defaults(cfg, name, pin_memory, persistent_workers=True)
         if cfg.get(name) and not persistent_workers:
             cfg[name].persistent_workers = False
+    check_options(cfg, cfg_options or {})
     cfg.merge_from_dict(dict(cfg_options or {}))
     return cfg
 
@@ -181,6 +190,7 @@ def test_config(config: str | Path | Config, checkpoint: str | Path,
     if show or show_dir is not None:
         draw_predictions(cfg, show, show_dir, interval, wait_time)
     _set_loader_defaults(cfg, 'test_dataloader', pin_memory)
+    check_options(cfg, cfg_options or {})
     cfg.merge_from_dict(dict(cfg_options or {}))
     if tta:             # wraps the model that the options are about
         add_test_time_augmentation(cfg)
@@ -198,10 +208,12 @@ def build_runner(cfg: Config) -> Runner | FlexibleRunner:
     if 'FlexibleRunner' in cfg.get('runner_type', '') and cfg.get('activation_checkpointing'):
         raise ValueError('FlexibleRunner does not read activation_checkpointing: move it to '
                          'strategy.activation_checkpointing.')
+    check_settings(cfg)
     notes = adapt_to_machine(cfg)
     if get_device() == 'cpu' and keep_freed_memory():
         notes.append('There is no GPU: the memory of freed tensors is kept for the next ones.')
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    with unknown_names_explained(cfg):
+        runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     for note in notes:
         runner.logger.info(note)
     return runner
@@ -219,7 +231,8 @@ def check_data(runner: Runner, *phases: str) -> None:
     """
     for phase in phases:
         try:
-            loop = getattr(runner, f'{phase}_loop')
+            with unknown_names_explained(runner.cfg):
+                loop = getattr(runner, f'{phase}_loop')
         except ValueError as error:
             if 'need at least one array' not in str(error):    # of mmengine, to serialize them
                 raise

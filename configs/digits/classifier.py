@@ -16,6 +16,7 @@ val_dataloader = dict(
     collate_fn=dict(type='pseudo_collate', _delete_=True), dataset=dict(with_label=True))
 val_evaluator = dict(type='Accuracy')
 
+optim_wrapper = dict(paramwise_cfg=dict(_delete_=True, flat_decay_mult=0.))  # it has no tables
 max_epochs = 12
 train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=4)
 param_scheduler = [

@@ -130,7 +130,7 @@ class LabelCheckHook(Hook):
             MMLogger.get_current_instance().warning(
                 f'Nothing is learned from {", ".join(zeros)}: exactly 0 in each of the first '
                 f'{self._num_iterations} iterations. Look at the labels of the data '
-                '(tools/analysis_tools/browse_dataset.py of the library), at the weight of the '
+                '(the browse_dataset.py of the library draws them), at the weight of the '
                 'loss and at num_classes.')
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ...checkpoints import PretrainedEncoder, resize_tables_on_load
 from ...diffusion import NoisySample
 from ...registry import MODELS
+from ...unknown_names import check_names
 from ..layers import (
     FrozenModule,
     TokenPatchEmbed,
@@ -20,6 +21,8 @@ from ..layers import (
     interpolate_position_table,
     is_exporting,
 )
+
+ARCH = ('embed_dims', 'num_layers', 'num_heads', 'feedforward_channels')
 
 
 @MODELS.register_module()
@@ -53,12 +56,15 @@ class ADDPViT(PretrainedEncoder, VisionTransformer):
             of a ``tokenizer`` are as large as its stride.
 
     Raises:
-        ValueError: If ``patch_size`` is another, or ``token_vocab`` stands beside ``tokenizer``.
+        ValueError: If ``patch_size`` is another, a dict for ``arch`` has unknown keys, or
+            ``token_vocab`` stands beside ``tokenizer``.
     """
 
     def __init__(self, drop_rate: float = 0.1, pre_norm: bool = True, out_type: str = 'featmap',
                  token_vocab: int | None = None, tokenizer: dict | None = None,
                  patch_cfg: dict | None = None, **kwargs) -> None:
+        if isinstance(kwargs.get('arch'), dict):
+            check_names('arch', kwargs['arch'], ARCH)
         frozen = None
         if tokenizer is not None:
             frozen = FrozenModule(**tokenizer)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ...checkpoints import resize_tables_on_load
 from ...registry import MODELS
+from ...unknown_names import check_names
 from ..layers import TokenProjection, TransformerLayers, init_table, init_transformer_weights
 
 ARCHS = {
@@ -50,6 +51,7 @@ class MAGE(BaseModule):
         if isinstance(arch, str) and arch not in ARCHS:
             raise ValueError(f'arch must be one of {sorted(ARCHS)} or a dict, got {arch!r}.')
         sizes = ARCHS[arch] if isinstance(arch, str) else arch
+        check_names('arch', sizes, ARCHS['base'])
         dims = sizes['embed_dims']
         self.num_codes = num_codes
         self.grid_size = tuple(grid_size)
