@@ -31,8 +31,9 @@ def read_pointer(work_dir: str | Path) -> str:
 def newest_first(work_dir: str | Path, out_dir: str | Path, template: str) -> Iterator[Path]:
     """Go through the checkpoints of a run, existing files only.
 
-    First the one that ``last_checkpoint`` names, or of its name in the run's folders if the run
-    was moved, then the older ones. Newer ones than that are of another run.
+    First the one of the name that ``last_checkpoint`` holds, in the run's folders: a copied or
+    moved run goes on from its own. Then the older ones. Newer ones than that are of another run.
+    A file elsewhere is taken only if these folders hold none.
 
     Args:
         work_dir: Where ``last_checkpoint`` is.
@@ -41,12 +42,15 @@ def newest_first(work_dir: str | Path, out_dir: str | Path, template: str) -> It
     """
     folders = list(dict.fromkeys([Path(out_dir), Path(work_dir)]))
     pointer = read_pointer(work_dir)
-    named = [Path(pointer), *(f / Path(pointer).name for f in folders)] if pointer else []
+    named = [f / Path(pointer).name for f in folders] if pointer else []
     last = next((path for path in named if path.is_file()), None)
+    limit = _step(Path(pointer).name, template)
+    files = _matching(folders, template)
+    if last is None and not files and pointer:
+        named, files = [Path(pointer)], _matching([Path(pointer).parent], template)
+        last = next((path for path in named if path.is_file()), None)
     if last is not None:
         yield last
-    limit = _step(Path(pointer).name, template)
-    files = _matching([*folders, *([last.parent] if last else [])], template)
     for step in sorted(files, reverse=True):
         if limit is None or step < limit:
             yield files[step]

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ..diffusion import cosine_ratio, linear_ratio, num_masked
+from ..diffusion import cosine_ratio, linear_ratio
 
 RATIOS = {'cosine': cosine_ratio, 'linear': linear_ratio}
 ROUNDINGS = ('ceil', 'floor')
@@ -56,7 +56,8 @@ class UnmaskingSchedule:
         """
         ratio = RATIOS[self.name](self.progress(step))
         if self.rounding == 'ceil':
-            return min(masked, max(1, num_masked(ratio, total)))
+            # In float64, as the reference release counts here; training counts in float32.
+            return min(masked, max(1, math.ceil(ratio * total)))
         return min(masked, max(1, min(masked - 1, math.floor(ratio * total))))
 
     def start_step(self, share: float) -> int:

@@ -35,8 +35,8 @@ class RunScalars:
 def read_run(path: str | Path) -> RunScalars:
     """Read the scalars of a run.
 
-    A run that was resumed has a file for each start: the later one holds from its first iteration
-    on. Lines that are not whole, as after a kill, are skipped.
+    A run that was resumed has a file for each start: what was written later holds from its first
+    iteration on. Lines that are not whole, as after a kill, are skipped.
 
     Args:
         path: The work folder, the folder of one start in it, or a scalars.json.
@@ -68,15 +68,23 @@ def read_run(path: str | Path) -> RunScalars:
 
 
 def _scalar_files(path: Path) -> list[Path]:
-    """The scalar files of a run, the oldest start first."""
+    """The scalar files of a run, the oldest start first.
+
+    The folders are named after the local clock, which can go back; a file is made later than
+    another if it was written later.
+    """
     if path.is_file():
         return [path]
-    files = [path / 'scalars.json', path / SCALARS, *sorted(path.glob(f'*/{SCALARS}'))]
-    files = [file for file in files if file.is_file()]
+    files = [path / 'scalars.json', path / SCALARS, *path.glob(f'*/{SCALARS}')]
+    files = sorted((file for file in files if file.is_file()), key=_order)
     if not files:
         raise FileNotFoundError(f'{path} holds no {SCALARS}. Give the work folder of a training '
                                 'whose visualizer has a LocalVisBackend.')
     return files
+
+
+def _order(file: Path) -> tuple[float, str]:
+    return file.stat().st_mtime, str(file)
 
 
 def _records(file: Path) -> Iterator[tuple[int, dict]]:

@@ -27,5 +27,5 @@ visualizer = dict(
 
 log_level = 'INFO'
 load_from = None
-resume = True  # goes on from the newest whole checkpoint of the work folder, if there is one
+resume = False  # AtomicCheckpointHook goes on by itself, if it is the same run
 randomness = dict(seed=0, diff_rank_seed=True)  # reference release: seed 0 + rank

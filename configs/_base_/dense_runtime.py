@@ -8,6 +8,7 @@ default_hooks = dict(
     checkpoint=dict(type='mmpretrain.AtomicCheckpointHook', by_epoch=False, max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'))
 custom_hooks = [
+    dict(type='mmpretrain.SeedIterationHook'),  # a resumed run repeats the uninterrupted one
     dict(type='mmpretrain.LabelCheckHook'),  # before training: do data and heads fit?
     dict(type='mmpretrain.FrozenWeightsHook'),  # of a tokenizer, where there is one
 ]
@@ -20,4 +21,4 @@ visualizer = dict(vis_backends=[dict(type='LocalVisBackend')])
 log_processor = dict(by_epoch=False)
 log_level = 'INFO'
 load_from = None
-resume = False
+resume = False  # AtomicCheckpointHook goes on by itself, if it is the same run

@@ -18,6 +18,13 @@ def counts(schedule: UnmaskingSchedule, total: int = 256, masked: int = 256) -> 
     return found
 
 
+def test_ceil_is_that_of_the_reference_release() -> None:
+    assert counts(UnmaskingSchedule(12)) == [254, 248, 237, 222, 204, 182, 156, 129, 98, 67, 34, 1]
+    assert counts(UnmaskingSchedule(8)) == [252, 237, 213, 182, 143, 98, 50, 1]
+    for num_steps in range(3, 256, 3):      # at two thirds of the steps cos is a hair above 1/2
+        assert counts(UnmaskingSchedule(num_steps))[2 * num_steps // 3 - 1] == 129
+
+
 def test_floor_is_that_of_mage() -> None:
     assert counts(UnmaskingSchedule(20, 'cosine', 'floor')) == FLOOR
 

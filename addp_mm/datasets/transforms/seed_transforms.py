@@ -9,6 +9,7 @@ from mmcv.transforms import BaseTransform
 from torch.utils.data import get_worker_info
 
 from ...registry import TRANSFORMS
+from ..numbered_sampler import NumberedIndex
 
 
 @TRANSFORMS.register_module()
@@ -16,8 +17,9 @@ class SeedTransforms(BaseTransform):
     """Seeds ``random``, numpy and torch's CPU generator for the transforms after it.
 
     It stands first in the pipeline of the training data. ``SeedIterationHook`` tells it seed and
-    epoch; then an image is augmented in the same way whatever the number of workers and processes,
-    and after an interruption. Without that hook it does nothing.
+    epoch; then an image is augmented in the same way whatever the number of workers, and after an
+    interruption. Without that hook it does nothing. It serves the transforms of every library that
+    draws from these generators, as those of mmpretrain, mmdet, mmseg and torchvision do.
     """
 
     def __init__(self) -> None:
@@ -26,6 +28,7 @@ class SeedTransforms(BaseTransform):
         self._epoch: int | None = None
         self._num_calls = 0
         self._attempts = bytearray()
+        self._place: tuple[int, int, int] | None = None
 
     def start_epoch(self, seed: int, epoch: int, rank: int, once: bool) -> None:
         """Set what the seeds are made of, also for workers that live on from an earlier epoch.
@@ -34,8 +37,9 @@ class SeedTransforms(BaseTransform):
             seed: Seed of the run.
             epoch: Number of the epoch.
             rank: Number of the process.
-            once: Each image comes once in an epoch, so that its number can be its seed. Otherwise
-                the seeds count the calls of a worker: copies of an image must differ.
+            once: Each image comes once in an epoch, so that its index can be its seed. Otherwise
+                copies of an image must differ: its place in the run is the seed, see
+                :class:`NumberedIndex`.
         """
         # A worker reads the memory that is shared when it starts; copies of a data set lose that.
         self._state.share_memory_()
@@ -55,7 +59,7 @@ class SeedTransforms(BaseTransform):
             if epoch != self._epoch:
                 self._epoch, self._num_calls, self._attempts = epoch, 0, bytearray()
             index = results.get('sample_idx')
-            source = self._image(index) if once and index is not None else self._call(rank)
+            source = self._image(index) if once and index is not None else self._copy(index, rank)
             _seed_all(seed, epoch, *source)
         return results
 
@@ -70,6 +74,17 @@ class SeedTransforms(BaseTransform):
         attempt = self._attempts[index]
         self._attempts[index] = min(attempt + 1, 255)
         return index, attempt
+
+    def _copy(self, index: int | None, rank: int) -> tuple[int, int, int]:
+        """Rank, place in the run, and how many images the data set tried for that place.
+
+        An image that is drawn in place of an unusable one has no number of its own.
+        """
+        if isinstance(index, NumberedIndex):
+            self._place = rank, index.number, 0
+        elif self._place is not None:
+            self._place = rank, self._place[1], self._place[2] + 1
+        return self._place or self._call(rank)
 
     def _call(self, rank: int) -> tuple[int, int, int]:
         """Rank, worker, and how often this worker was called in this epoch."""

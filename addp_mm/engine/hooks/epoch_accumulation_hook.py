@@ -27,4 +27,5 @@ class EpochAccumulationHook(Hook):
         num_batches = len(loop.dataloader)
         if any(num_batches % part._accumulative_counts for part in parts):
             # Of an OptimWrapperDict whose parts step at rates of their own, this does nothing.
-            wrapper.initialize_count_status(runner.model, 0, num_batches)
+            done = loop.iter - loop.epoch * num_batches     # of a run that goes on inside an epoch
+            wrapper.initialize_count_status(runner.model, done, num_batches)

@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner, set_random_seed
 from torch.utils.data import Sampler
 
+from ...datasets.numbered_sampler import NumberedSampler, number_indices
 from ...registry import HOOKS, TRANSFORMS
 
 
@@ -19,13 +20,8 @@ class SeedIterationHook(Hook):
 
     Before each iteration it seeds torch (all devices), numpy and ``random`` from the run's seed,
     the iteration and the rank: masks, mask ratios and dropout follow from these three. The order
-    of the images follows from seed and epoch, and so does their augmentation, if the pipeline
-    starts with ``SeedTransforms``.
-
-    Exact for an epoch-based loop that resumes at the end of an epoch. In an iteration-based loop,
-    and where an image can come twice in an epoch (``RepeatDataset``, repeated augmentation), the
-    augmentation depends on the number of workers too; an iteration-based loop draws others after
-    it was resumed.
+    of the images follows from seed and epoch, and so does their augmentation: a pipeline without
+    ``SeedTransforms`` gets it as its first step, whichever library its transforms are of.
     """
 
     priority = 'LOWEST'     # after every other hook that might draw
@@ -33,24 +29,27 @@ class SeedIterationHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Give the sampler the seed of the run, which a resumed run takes from its checkpoint."""
         configured = runner.cfg.get('train_dataloader', {}).get('sampler') or {}
+        for pipeline in _pipelines(runner):
+            if not any(isinstance(step, _seed_transforms()) for step in pipeline):
+                pipeline.insert(0, _seed_transforms()())
         sampler = _sampler(runner)
         if hasattr(sampler, 'seed') and 'seed' not in configured:
             sampler.seed = _shared_seed(runner)
+        if not _each_once(runner):
+            numbered = number_indices(runner.train_dataloader)
+            # Such a sampler, and with it its numbers, is brought forward by the loop itself.
+            if hasattr(sampler, 'skip') and not _by_epoch(runner):
+                numbered.first = runner.iter * _batch_size(runner)
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Tell the transforms of the training data which epoch this is."""
-        dataset = runner.train_dataloader.dataset
-        by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
-        leaves = list(_leaves(dataset))
-        once = (by_epoch and isinstance(_sampler(runner), DefaultSampler)
-                and len(dataset) <= sum(len(leaf) for leaf in leaves))
-        seed_transforms = TRANSFORMS.get('SeedTransforms')
-        for leaf in leaves:
-            for transform in getattr(getattr(leaf, 'pipeline', None), 'transforms', []):
-                if isinstance(transform, seed_transforms):
-                    transform.start_epoch(
-                        _shared_seed(runner), runner.epoch if by_epoch else runner.iter,
-                        runner.rank, once)
+        once, epoch = _each_once(runner), runner.epoch if _by_epoch(runner) else 0
+        if not once and _by_epoch(runner):
+            number_indices(runner.train_dataloader).first = 0
+        for pipeline in _pipelines(runner):
+            for transform in pipeline:
+                if isinstance(transform, _seed_transforms()):
+                    transform.start_epoch(_shared_seed(runner), epoch, runner.rank, once)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Seed every default generator of this process."""
@@ -70,7 +69,36 @@ def _shared_seed(runner: Runner) -> int:
 def _sampler(runner: Runner) -> Sampler:
     """The sampler of single images: with a batch sampler the loader's own is a stand-in."""
     loader = runner.train_dataloader
-    return getattr(loader.batch_sampler, 'sampler', loader.sampler)
+    sampler = getattr(loader.batch_sampler, 'sampler', loader.sampler)
+    return sampler.sampler if isinstance(sampler, NumberedSampler) else sampler
+
+
+def _by_epoch(runner: Runner) -> bool:
+    return isinstance(runner.train_loop, EpochBasedTrainLoop)
+
+
+def _each_once(runner: Runner) -> bool:
+    """Whether no image comes twice in an epoch."""
+    dataset = runner.train_dataloader.dataset
+    return (_by_epoch(runner) and isinstance(_sampler(runner), DefaultSampler)
+            and len(dataset) <= sum(len(leaf) for leaf in _leaves(dataset)))
+
+
+def _batch_size(runner: Runner) -> int:
+    loader = runner.train_dataloader
+    return loader.batch_size or loader.batch_sampler.batch_size
+
+
+def _seed_transforms() -> type:
+    return TRANSFORMS.get('SeedTransforms')
+
+
+def _pipelines(runner: Runner) -> Iterator[list]:
+    """The transforms of every data set of the training."""
+    for leaf in _leaves(runner.train_dataloader.dataset):
+        transforms = getattr(getattr(leaf, 'pipeline', None), 'transforms', None)
+        if transforms is not None:
+            yield transforms
 
 
 def _leaves(dataset: Any) -> Iterator[Any]:

@@ -15,6 +15,7 @@ from torch import nn
 
 from ...models.layers import cpu_has_bfloat16
 from ...registry import OPTIM_WRAPPERS
+from .finite_guard import REMEDIES, BufferBackup, gradient_norm
 
 _AMP_DEVICES = ('cuda', 'npu', 'mlu', 'musa')      # those of mmengine's AmpOptimWrapper
 _DTYPES = ('bfloat16', 'float16', 'float32')
@@ -28,11 +29,11 @@ class PortableAmpOptimWrapper(AmpOptimWrapper):
     The loss is scaled for float16 only; bfloat16 has the range of float32. Without a GPU, where
     ``AmpOptimWrapper`` stops, it trains in ``cpu_dtype`` and says so.
 
-    A gradient that is not finite never reaches the weights: the step is left out, and after
-    ``max_skips`` of them in a row training stops. The check is here and not in a hook because only
-    here gradient and step are both at hand: a hook comes after the step, or needs a loss of its own
-    from the device. The norm that is checked is the one clipping has brought to the host already,
-    so nothing is waited for in addition; hence it needs ``clip_grad`` with a norm. All processes
+    A gradient that is not finite never reaches the weights: the step is left out, the buffers that
+    its forward passes have changed (statistics of batch norms) are put back, and after
+    ``max_skips`` such steps in a row training stops. The check is here and not in a hook because
+    only here gradient and step are both at hand. With ``clip_grad`` the norm that is checked is the
+    one clipping has brought to the host already; without it, the norm is computed. All processes
     have the same gradients and so leave out the same steps.
 
     Args:
@@ -67,13 +68,16 @@ class PortableAmpOptimWrapper(AmpOptimWrapper):
         if self.cast_dtype != torch.float16:
             self.loss_scaler = torch.amp.GradScaler(enabled=False)
         self.max_skips = max_skips
-        self._num_skips = 0
+        self.num_skips = 0
+        self._backup = BufferBackup()
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
         """What the forward pass of ``model`` runs in: autocast, and no needless communication."""
         mixed = nullcontext() if self.cast_dtype == torch.float32 else autocast(
             dtype=self.cast_dtype)
+        if self._inner_count % self._accumulative_counts == 0:
+            self._backup.save(model)
         with OptimWrapper.optim_context(self, model), mixed:
             yield
 
@@ -86,10 +90,11 @@ class PortableAmpOptimWrapper(AmpOptimWrapper):
         Raises:
             FloatingPointError: If this was the last of too many steps.
         """
-        if self.clip_grad_kwargs:
-            self.loss_scaler.unscale_(self.optimizer)
-            self._clip_grad()
-        is_finite = self._note_norm()
+        norm = self._clipped_norm()
+        is_finite = math.isfinite(norm)
+        self._count(norm)
+        if not is_finite:
+            self._backup.restore()
         # A scaler must see the gradients, to lower the scale; then it leaves out the step itself.
         if is_finite or self.loss_scaler.is_enabled():
             self.loss_scaler.step(self.optimizer, **kwargs)
@@ -109,27 +114,31 @@ class PortableAmpOptimWrapper(AmpOptimWrapper):
             state_dict.pop('loss_scaler', None)
         super().load_state_dict(state_dict)
 
-    def _note_norm(self) -> bool:
-        """Whether the gradients are finite, as far as known; counts those in a row that are not."""
-        norms = self.message_hub.log_scalars.get('train/grad_norm')
-        if not self.clip_grad_kwargs or self.grad_name != 'grad_norm' or norms is None:
-            return True
-        norm = norms.current()
+    def _clipped_norm(self) -> float:
+        """Clip the gradients, if that is wanted, and give their norm before."""
+        if self.clip_grad_kwargs or self.loss_scaler.is_enabled():
+            self.loss_scaler.unscale_(self.optimizer)
+        if not self.clip_grad_kwargs:
+            return gradient_norm(self)
+        by_norm = self.grad_name == 'grad_norm'
+        norm = None if by_norm else gradient_norm(self)
+        self._clip_grad()
+        norms = self.message_hub.log_scalars.get('train/grad_norm') if by_norm else None
+        return norm if norm is not None else norms.current() if norms else 0.
+
+    def _count(self, norm: float) -> None:
+        """Count the steps in a row whose gradients are not finite, and stop after too many."""
         if math.isfinite(norm):
-            self._num_skips = 0
-            return True
-        self._num_skips += 1
+            self.num_skips = 0
+            return
+        self.num_skips += 1
         where = f'Iteration {self.message_hub.runtime_info.get("iter", self._inner_count)}'
         print_log(f'{where}: the norm of the gradients is {norm}, the step is left out '
-                  f'({self._num_skips} in a row).', logger='current', level=logging.WARNING)
-        if self._num_skips > self.max_skips:
+                  f'({self.num_skips} in a row).', logger='current', level=logging.WARNING)
+        if self.num_skips > self.max_skips:
             raise FloatingPointError(
-                f'{where}: the norm of the gradients was not finite in {self._num_skips} steps in '
-                'a row; the weights are still those before them. Go on from the last checkpoint '
-                'with a lower learning rate (optim_wrapper.optimizer.lr), with more range '
-                '(optim_wrapper.dtype=bfloat16, or float32), or with stronger clipping '
-                '(optim_wrapper.clip_grad.max_norm).')
-        return False
+                f'{where}: the norm of the gradients was not finite in {self.num_skips} steps in '
+                f'a row; the weights are still those before them. {REMEDIES}')
 
 
 def _for_this_cpu(dtype: str) -> str:

@@ -12,7 +12,8 @@ max_iters, warmup_iters = 500, 50
 train_dataloader = dict(batch_size=8, num_workers=0, persistent_workers=False)
 val_dataloader = dict(batch_size=10, num_workers=0, persistent_workers=False)
 optim_wrapper = dict(
-    type='OptimWrapper',  # float32
+    type='mmpretrain.PortableAmpOptimWrapper',
+    dtype='float32',
     constructor='mmpretrain.BackboneLayerDecayConstructor',
     optimizer=dict(type='AdamW', lr=2e-3, betas=(0.9, 0.999), weight_decay=0.05),
     paramwise_cfg=dict(

@@ -55,7 +55,8 @@ val_dataloader = dict(
 val_cfg = dict()
 
 optim_wrapper = dict(
-    type='OptimWrapper',  # float32
+    type='PortableAmpOptimWrapper',
+    dtype='float32',
     optimizer=dict(type='AdamW', lr=2e-3, betas=(0.9, 0.95), weight_decay=0.05),
     constructor='GroupedOptimWrapperConstructor',
     # Start values of N(0, 0.02) are small beside what they are added to: at one rate for all, a

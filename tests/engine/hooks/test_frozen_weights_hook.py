@@ -68,7 +68,8 @@ def test_another_file_stops_with_both_hashes(config, tmp_path):
 
 def test_loading_without_resuming_is_free(config, tmp_path):
     torch.save(dict(state_dict=TinyTeacher().state_dict()), tmp_path / 'teacher.pth')
-    config.update(resume=False, load_from=str(tmp_path / 'run' / 'epoch_1.pth'))
+    config.update(resume=False, load_from=str(tmp_path / 'run' / 'epoch_1.pth'),
+                  work_dir=str(tmp_path / 'new'))
     Runner(**config).train()
 
 

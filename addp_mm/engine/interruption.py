@@ -1,0 +1,125 @@
+"""Signals that ask a training to end: it does so behind the iteration it is in.
+
+A batch system sends SIGTERM before it takes a machine away, or SIGUSR1 some time before the end of
+a job (Slurm: ``--signal=USR1@120``).
+"""
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+import torch
+from torch import distributed
+from torch.utils.data import DataLoader
+
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+PARENT = 'ADDP_MM_PARENT'           # holds the process that its child must not outlive
+_FIRST_EXIT_CODE = 128              # what shells and Slurm report of a process that a signal ended
+_SET_DEATH_SIGNAL = 1               # prctl's PR_SET_PDEATHSIG
+
+
+class Interruption:
+    """Notes a signal of :data:`SIGNALS` in place of dying from it, in any of the processes.
+
+    All processes of a run learn of it in the same iteration, over gloo: no GPU waits for it.
+    """
+
+    def __init__(self) -> None:
+        self._number: int | None = None
+        self._pid = os.getpid()
+        self._group: distributed.ProcessGroup | None = None
+
+    @contextlib.contextmanager
+    def _handlers(self) -> Iterator[None]:
+        earlier = {number: signal.signal(number, self._note) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in earlier.items():
+                signal.signal(number, handler or signal.SIG_DFL)
+
+    def start(self) -> None:
+        """Begin to listen, in the main thread only, where Python allows it."""
+        self._stack = contextlib.ExitStack()
+        if threading.current_thread() is threading.main_thread():
+            self._stack.enter_context(self._handlers())
+        if distributed.is_initialized() and distributed.get_world_size() > 1:
+            self._group = distributed.new_group(backend='gloo')
+
+    def stop(self) -> None:
+        """Put the earlier handlers back."""
+        self._stack.close()
+
+    @property
+    def noted(self) -> int | None:
+        """Number of the signal that this process got."""
+        return self._number
+
+    def agree(self) -> int | None:
+        """Number of the signal that any process got; all of them must ask."""
+        if self._group is None:
+            return self._number
+        number = torch.tensor(self._number or 0)
+        distributed.all_reduce(number, distributed.ReduceOp.MAX, group=self._group)
+        return int(number) or None
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() == self._pid:        # a forked process has inherited this handler
+            self._number = number
+
+
+def exit_code(number: int) -> int:
+    """The exit code of a training that a signal has ended: 143 for SIGTERM, 138 for SIGUSR1."""
+    return _FIRST_EXIT_CODE + number
+
+
+def end_with_parent() -> None:
+    """Have this process get SIGTERM when its parent ends, in whatever way (Linux only).
+
+    It does so for the processes of ``torchrun``, and where the parent asks for it with the
+    variable :data:`PARENT`. Others may well outlive the shell that started them.
+    """
+    parent = os.environ.pop(PARENT, None)
+    if parent is None and 'TORCHELASTIC_RUN_ID' not in os.environ:
+        return
+    _end_with_parent(signal.SIGTERM)
+    if parent is not None and os.getppid() != int(parent):      # it was quicker
+        sys.exit(exit_code(signal.SIGTERM))
+
+
+def shield_workers(loader: DataLoader) -> None:
+    """Let a loader's worker processes live until their parent ends them, and no longer.
+
+    A batch system sends its signal to every process. Without this, the workers would die from it,
+    and the iteration with them.
+    """
+    if not isinstance(loader.worker_init_fn, functools.partial) or (
+            loader.worker_init_fn.func is not _start_worker):
+        loader.worker_init_fn = functools.partial(_start_worker, loader.worker_init_fn)
+
+
+def _start_worker(init: Callable[[int], None] | None, worker_id: int) -> None:
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    threading.Thread(target=_obey_parent, daemon=True).start()
+    _end_with_parent(signal.SIGKILL)
+    if init is not None:
+        init(worker_id)
+
+
+def _obey_parent() -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)
+
+
+def _end_with_parent(number: int) -> None:
+    if sys.platform == 'linux':
+        ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, number)

@@ -1,0 +1,106 @@
+"""What a run depends on, and how two runs differ in it."""
+from __future__ import annotations
+
+import ast
+import reprlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mmengine.config import Config
+
+# The parts of a config that decide what a run computes.
+DECISIVE = ('model', 'data_preprocessor', 'train_dataloader', 'optim_wrapper', 'param_scheduler',
+            'train_cfg', 'auto_scale_lr', 'randomness', 'sync_bn', 'strategy')
+# And what does not matter in them: how fast it goes, and what is measured meanwhile.
+_IGNORED = {'num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor', 'compile_cfg',
+            'val_interval', 'val_begin', 'dynamic_intervals', 'deterministic', 'cpu_dtype'}
+_MISSING = 'none'
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 60
+_LISTED = 5
+
+Differences = dict[str, tuple[Any, Any]]
+
+
+def read_settings(text: str) -> dict[str, Any]:
+    """The settings in the text of a config, as a checkpoint keeps it, read without running it.
+
+    Args:
+        text: Assignments, as ``Config.pretty_text`` writes them.
+
+    Returns:
+        The values by name. What is neither a literal nor made of such by ``dict``, ``list``,
+        ``tuple`` or ``set`` counts as its text.
+
+    Raises:
+        ValueError: If the text is no Python.
+    """
+    try:
+        lines = ast.parse(text).body
+    except SyntaxError as error:
+        raise ValueError(f'The config in the checkpoint cannot be read: {error}') from error
+    return {line.targets[0].id: _value(line.value) for line in lines
+            if isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name)}
+
+
+def differences(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> Differences:
+    """What decides over a run and differs between two configs.
+
+    Args:
+        earlier: What :func:`read_settings` returned.
+        now: The same of the other config.
+
+    Returns:
+        By dotted name the two values, 'none' where there is none.
+    """
+    found: Differences = {}
+    for part in DECISIVE:
+        pair = [dict(_leaves(part, settings[part])) if settings.get(part) is not None else {}
+                for settings in (earlier, now)]
+        for name in dict.fromkeys([*pair[0], *pair[1]]):
+            values = tuple(one.get(name, _MISSING) for one in pair)
+            if values[0] != values[1]:
+                found[name] = values
+    return found
+
+
+def settings_of(cfg: Config) -> dict[str, Any]:
+    """The settings of a config, in the form in which a checkpoint's are read."""
+    return read_settings(cfg.pretty_text)
+
+
+def in_words(found: Differences) -> str:
+    """Differences as 'optim_wrapper.optimizer.lr 0.001, now 0.01; ...', the first few of them."""
+    listed = [f'{name} {_SHORT.repr(earlier)}, now {_SHORT.repr(now)}'
+              for name, (earlier, now) in list(found.items())[:_LISTED]]
+    more = [f'{len(found) - _LISTED} more'] if len(found) > _LISTED else []
+    return '; '.join([*listed, *more])
+
+
+def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """The values in nested dicts and lists by dotted name, without those that do not matter."""
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(
+        value, (list, tuple)) else None
+    if not parts:
+        if value is not None:
+            yield name, value
+        return
+    for key, part in parts:
+        if key not in _IGNORED:
+            yield from _leaves(f'{name}.{key}', part)
+
+
+def _value(node: ast.expr) -> Any:
+    if isinstance(node, ast.Dict) and None not in node.keys:
+        return {_value(k): _value(v) for k, v in zip(node.keys, node.values, strict=True)}
+    if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
+        return [_value(part) for part in node.elts]
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        if node.func.id == 'dict' and not node.args and all(k.arg for k in node.keywords):
+            return {word.arg: _value(word.value) for word in node.keywords}
+        if node.func.id in ('list', 'tuple', 'set') and not node.args:
+            return []
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        return ast.unparse(node)

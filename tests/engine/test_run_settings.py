@@ -1,0 +1,53 @@
+"""What differs between two runs."""
+from __future__ import annotations
+
+import pytest
+from mmengine.config import Config
+
+from addp_mm.engine.run_settings import differences, in_words, read_settings, settings_of
+
+CFG = dict(
+    model=dict(type='ADDP', backbone=dict(depth=4, window=(2, 4)), compile_cfg=dict(mode='default')),
+    train_dataloader=dict(batch_size=2, num_workers=2, dataset=dict(type='ImageFolder')),
+    optim_wrapper=dict(optimizer=dict(type='AdamW', lr=1e-3)), work_dir='here',
+    param_scheduler=[dict(type='LinearLR', end=3), dict(type='CosineAnnealingLR', begin=3)],
+    randomness=dict(seed=0), train_cfg=dict(max_epochs=3, val_interval=1))
+
+
+def changed(**options: object) -> dict:
+    cfg = Config(CFG).copy()
+    cfg.merge_from_dict({name.replace('__', '.'): value for name, value in options.items()})
+    return differences(settings_of(Config(CFG)), settings_of(cfg))
+
+
+def test_what_does_not_matter_is_passed_over() -> None:
+    assert changed() == {}
+    assert changed(work_dir='there', train_dataloader__num_workers=8, train_cfg__val_interval=5,
+                   model__compile_cfg__mode='reduce-overhead') == {}
+
+
+@pytest.mark.parametrize('name, value, found', [
+    ('optim_wrapper.optimizer.lr', 1e-5, (1e-3, 1e-5)), ('randomness.seed', 1, (0, 1)),
+    ('train_dataloader.batch_size', 4, (2, 4)), ('train_cfg.max_epochs', 9, (3, 9)),
+    ('model.backbone.depth', 2, (4, 2)), ('param_scheduler.1.begin', 4, (3, 4)),
+    ('model.neck', dict(type='New'), None)])
+def test_what_decides_is_named_with_both_values(name: str, value: object, found: tuple) -> None:
+    result = changed(**{name.replace('.', '__'): value})
+    if found is None:
+        assert result == {'model.neck.type': ('none', 'New')}
+    else:
+        assert result == {name: found}
+        assert in_words(result) == f'{name} {found[0]!r}, now {found[1]!r}'
+
+
+def test_nothing_in_the_text_is_run(tmp_path) -> None:
+    victim = tmp_path / 'victim'
+    text = f"model = dict(a=open({str(victim)!r}, 'w'), b=[1, -2.5], c=lambda: 0)\nimport os\n"
+    found = read_settings(text)
+    assert found['model']['b'] == [1, -2.5] and 'open(' in found['model']['a']
+    assert not victim.exists()
+
+
+def test_unreadable_text_is_refused() -> None:
+    with pytest.raises(ValueError, match='The config in the checkpoint cannot be read'):
+        read_settings('model = dict(')
