@@ -9,11 +9,11 @@ from .mask_schedule import (
                             linear_ratio,
 )
 from .noisy_sample import NoisySample, gather_places
-from .token_mask import Masks, nested_masks, num_masked, remask
+from .token_mask import Generators, Masks, nested_masks, num_masked, remask, uniform_noise
 
 __all__ = [
     'CONDITIONS', 'MAPPINGS', 'DiffusionProcess', 'FixedMaskRatio', 'MaskRatioDistribution',
-    'Masks', 'NoisySample', 'TruncatedNormalMaskRatio', 'check_mapping', 'cosine_ratio',
-    'gather_places', 'linear_ratio', 'map_to_latents', 'nested_masks', 'num_masked', 'remask',
-    'sample_ids'
+    'Generators', 'Masks', 'NoisySample', 'TruncatedNormalMaskRatio', 'check_mapping',
+    'cosine_ratio', 'gather_places', 'linear_ratio', 'map_to_latents', 'nested_masks',
+    'num_masked', 'remask', 'sample_ids', 'uniform_noise'
 ]

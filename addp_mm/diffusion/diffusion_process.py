@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..registry import TASK_UTILS
 from .mapping import check_mapping, map_to_latents
-from .token_mask import Masks, nested_masks, num_masked
+from .token_mask import Generators, Masks, nested_masks, num_masked, uniform_noise
 
 CONDITIONS = ('z_t', 'z_t+d')
 
@@ -44,7 +44,7 @@ class DiffusionProcess:
         self.per_image = per_image
 
     def draw_masks(self, shape: tuple[int, int, int], device: torch.device,
-                   ratio: float | None = None, generator: torch.Generator | None = None) -> Masks:
+                   ratio: float | None = None, generator: Generators = None) -> Masks:
         """Draw m_t and, around it, m_{t+d}.
 
         The ratios are drawn on the host from torch's default generator: they need no wait for the
@@ -54,7 +54,7 @@ class DiffusionProcess:
             shape: (N, h, w).
             device: Where the masks are wanted.
             ratio: The ratio of m_t, for scoring held-out images; drawn if None.
-            generator: Generator on ``device`` for the places.
+            generator: Generator on ``device`` for the places, or one on the CPU for each image.
 
         Returns:
             The two masks, and how many places m_t leaves.
@@ -63,7 +63,7 @@ class DiffusionProcess:
         counts = [[num_masked(r, num_tokens) for r in pair]
                   for pair in self._ratios(shape[0], ratio)]
         left = tuple(num_tokens - small for small, _ in counts)
-        noise = torch.rand(shape, device=device, generator=generator)
+        noise = uniform_noise(shape, device, generator)
         if len(counts) == 1:
             return Masks(*nested_masks(noise, *counts[0]), left[0])
         return Masks(*nested_masks(noise, *torch.tensor(counts).to(device).unbind(1)), left)
@@ -95,7 +95,7 @@ class DiffusionProcess:
         return filling, target_probs
 
     def synthesize(self, latents: Tensor, mask: Tensor, unreliable_probs: Tensor,
-                   tokenizer: nn.Module, generator: torch.Generator | None = None) -> Tensor:
+                   tokenizer: nn.Module, generator: Generators = None) -> Tensor:
         """Token-to-pixel decoding: reliable latents, mapped distributions elsewhere, decoded.
 
         Args:

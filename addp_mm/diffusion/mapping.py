@@ -4,11 +4,14 @@ Shapes: N images, K codes, (h, w) token grid, C code dims.
 """
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
+
+from .token_mask import Generators
 
 MAPPINGS = ('sampling', 'argmax', 'weighted_sum')
 
@@ -29,16 +32,20 @@ def check_mapping(name: str) -> None:
         raise ValueError(f'mapping must be one of {MAPPINGS}, got {name!r}.')
 
 
-def sample_ids(probs: Tensor, generator: torch.Generator | None = None) -> Tensor:
+def sample_ids(probs: Tensor, generator: Generators = None) -> Tensor:
     """Draw one code per place.
 
     Args:
         probs: (N, K, h, w).
-        generator: Generator on the device of ``probs``; the default one if None.
+        generator: Generator on the device of ``probs``, or one on the CPU for each image; the
+            default one if None.
 
     Returns:
         Ids (N, h, w), int64.
     """
+    if isinstance(generator, Sequence):
+        pairs = zip(probs.cpu().split(1), generator, strict=True)
+        return torch.cat([sample_ids(part, one) for part, one in pairs]).to(probs.device)
     n, k, h, w = probs.shape
     rows = rearrange(probs, 'n k h w -> (n h w) k')
     ids = torch.multinomial(rows, 1, generator=generator)
@@ -46,7 +53,7 @@ def sample_ids(probs: Tensor, generator: torch.Generator | None = None) -> Tenso
 
 
 def map_to_latents(probs: Tensor, codebook: Codebook | nn.Module, mapping: str,
-                   generator: torch.Generator | None = None) -> Tensor:
+                   generator: Generators = None) -> Tensor:
     """Apply f (paper Eq. 7, Tab. 4).
 
     Args:

@@ -5,10 +5,13 @@ Shapes: N images, (h, w) token grid, L = h * w.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+Generators = torch.Generator | Sequence[torch.Generator] | None
 
 
 @dataclass
@@ -43,6 +46,21 @@ def num_masked(ratio: float, num_tokens: int) -> int:
     if not 0 <= ratio <= 1:
         raise ValueError(f'A mask ratio must lie in [0, 1], got {ratio}.')
     return math.ceil(float(torch.tensor(ratio, dtype=torch.float32) * num_tokens))
+
+
+def uniform_noise(shape: Sequence[int], device: torch.device | str,
+                  generator: Generators = None) -> Tensor:
+    """Noise in [0, 1) of the shape (N, ...).
+
+    Args:
+        shape: The shape.
+        device: Where it is wanted.
+        generator: Generator on ``device``, or one on the CPU for each of the N images, whose noise
+            then does not depend on the others; the default one if None.
+    """
+    if not isinstance(generator, Sequence):
+        return torch.rand(tuple(shape), device=device, generator=generator)
+    return torch.stack([torch.rand(tuple(shape[1:]), generator=g) for g in generator]).to(device)
 
 
 def nested_masks(noise: Tensor, *counts: int | Tensor) -> tuple[Tensor, ...]:

@@ -5,7 +5,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import torch
-from mmengine.dist import get_world_size
 from mmengine.evaluator import BaseMetric
 
 from ..registry import METRICS
@@ -35,25 +34,16 @@ class MaskedTokenCrossEntropy(BaseMetric):
             data_batch: Not read.
             data_samples: One dict per mask ratio, as ``score_masked_tokens`` returns them.
         """
-        for score in data_samples:
-            histogram = torch.bincount(score['token_ids'].flatten())
-            self.results.append(
-                dict(ratio=score['ratio'], loss=score['loss'], count=score['count'],
-                     histogram=histogram))
-
-    def evaluate(self, size: int) -> dict[str, float]:
-        """Summarise the results of all processes.
-
-        The parent keeps as many results as there are images. Here a result is one mask ratio of
-        one batch, and all are kept.
-
-        Args:
-            size: Number of images; not read.
-        """
-        return super().evaluate(len(self.results) * get_world_size())
+        ratios = [score['ratio'] for score in data_samples]
+        # A result for each image: mmengine drops those that pad the share of a process.
+        for i, token_ids in enumerate(data_samples[0]['token_ids']):
+            self.results.append(dict(
+                loss={r: float(s['loss'][i]) for r, s in zip(ratios, data_samples, strict=True)},
+                count={r: int(s['count'][i]) for r, s in zip(ratios, data_samples, strict=True)},
+                histogram=torch.bincount(token_ids.flatten())))
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
-        """Summarise all batches.
+        """Summarise all images.
 
         Args:
             results: What :meth:`process` kept, of all processes.
@@ -64,8 +54,9 @@ class MaskedTokenCrossEntropy(BaseMetric):
         """
         losses, counts = defaultdict(float), defaultdict(int)
         for result in results:
-            losses[result['ratio']] += result['loss']
-            counts[result['ratio']] += result['count']
+            for ratio, loss in result['loss'].items():
+                losses[ratio] += loss
+                counts[ratio] += result['count'][ratio]
         by_ratio = {ratio: losses[ratio] / counts[ratio] for ratio in sorted(losses)}
         metrics = {f'cross_entropy_{ratio:g}': value for ratio, value in by_ratio.items()}
         metrics['cross_entropy'] = sum(by_ratio.values()) / len(by_ratio)

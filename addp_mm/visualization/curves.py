@@ -35,8 +35,10 @@ class RunScalars:
 def read_run(path: str | Path) -> RunScalars:
     """Read the scalars of a run.
 
-    A run that was resumed has a file for each start: what was written later holds from its first
-    iteration on. Lines that are not whole, as after a kill, are skipped.
+    A run that was resumed has a file for each start: one that starts at a later iteration holds
+    from there on; of two that start at the same one, that with the later name. The names alone
+    would not do: they are of the local clock, which can go back. Lines that are not whole, as
+    after a kill, are skipped.
 
     Args:
         path: The work folder, the folder of one start in it, or a scalars.json.
@@ -50,10 +52,9 @@ def read_run(path: str | Path) -> RunScalars:
     """
     path = Path(path)
     records: list[tuple[int, dict]] = []
-    for file in _scalar_files(path):
-        new = list(_records(file))
-        if new:
-            records = [record for record in records if record[0] < new[0][0]] + new
+    starts = [list(_records(file)) for file in _scalar_files(path)]
+    for new in sorted(filter(None, starts), key=lambda start: start[0][0]):
+        records = [record for record in records if record[0] < new[0][0]] + new
     run = RunScalars(_run_name(path))
     for iteration, record in records:
         curves = run.train if 'iter' in record else run.held_out
@@ -68,23 +69,15 @@ def read_run(path: str | Path) -> RunScalars:
 
 
 def _scalar_files(path: Path) -> list[Path]:
-    """The scalar files of a run, the oldest start first.
-
-    The folders are named after the local clock, which can go back; a file is made later than
-    another if it was written later.
-    """
+    """The scalar files of a run, by their names."""
     if path.is_file():
         return [path]
-    files = [path / 'scalars.json', path / SCALARS, *path.glob(f'*/{SCALARS}')]
-    files = sorted((file for file in files if file.is_file()), key=_order)
+    files = [path / 'scalars.json', path / SCALARS, *sorted(path.glob(f'*/{SCALARS}'))]
+    files = [file for file in files if file.is_file()]
     if not files:
         raise FileNotFoundError(f'{path} holds no {SCALARS}. Give the work folder of a training '
                                 'whose visualizer has a LocalVisBackend.')
     return files
-
-
-def _order(file: Path) -> tuple[float, str]:
-    return file.stat().st_mtime, str(file)
 
 
 def _records(file: Path) -> Iterator[tuple[int, dict]]:

@@ -59,3 +59,18 @@ def test_tables_are_resized_on_load_below_any_prefix():
 def test_missing_tables_are_still_reported():
     with pytest.raises(RuntimeError, match='Missing key.*table'):
         Part(4).load_state_dict({'size': torch.zeros(2), 'other': torch.zeros(1, 17, 2)})
+
+
+def test_as_many_places_on_another_grid_are_refused(tmp_path):
+    def part(*grid_size: int) -> nn.Module:
+        module = nn.Module()
+        module.table = nn.Parameter(torch.zeros(1, 65, 2))
+        resize_tables_on_load(module, ('table', ), grid_size)
+        return nn.Sequential(module)
+
+    torch.save(part(4, 16).state_dict(), tmp_path / 'weights.pth')
+    state = torch.load(tmp_path / 'weights.pth', weights_only=True)
+    part(4, 16).load_state_dict(state)
+    for grid_size in ((8, 8), (16, 4)):
+        with pytest.raises(ValueError, match=f'grid of 4 x 16, the model has {grid_size[0]} x'):
+            part(*grid_size).load_state_dict(state)

@@ -7,7 +7,8 @@ from mmengine.config import Config
 from addp_mm.engine.run_settings import differences, in_words, read_settings, settings_of
 
 CFG = dict(
-    model=dict(type='ADDP', backbone=dict(depth=4, window=(2, 4)), compile_cfg=dict(mode='default')),
+    model=dict(type='ADDP', backbone=dict(depth=4, window=(2, 4)),
+               compile_cfg=dict(mode='default')),
     train_dataloader=dict(batch_size=2, num_workers=2, dataset=dict(type='ImageFolder')),
     optim_wrapper=dict(optimizer=dict(type='AdamW', lr=1e-3)), work_dir='here',
     param_scheduler=[dict(type='LinearLR', end=3), dict(type='CosineAnnealingLR', begin=3)],

@@ -124,6 +124,12 @@ def test_a_run_started_anew_replaces_the_old_one(tmp_path: Path):
     assert read_run(tmp_path).train['loss'] == [(2, 1.)]
 
 
+def test_the_clock_may_go_back(tmp_path: Path):
+    write(tmp_path / '20261025_025900', train(2, 3.), train(4, 2.))
+    write(tmp_path / '20261025_021500', train(4, 2.1), train(6, 1.))      # an hour later
+    assert read_run(tmp_path).train['loss'] == [(2, 3.), (4, 2.1), (6, 1.)]
+
+
 def test_lines_that_are_not_whole_are_skipped(tmp_path: Path):
     write(tmp_path, train(1, 3.), '{"loss": 0.2, "it', '', '[1]', dict(note='text', step=3),
           train(2, float('nan')), '\0\0')

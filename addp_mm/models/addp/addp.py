@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ...diffusion import NoisySample
 from ...registry import MODELS
-from ..layers import VAL_RATIOS, score_masked_tokens, val_generator
+from ..layers import VAL_RATIOS, score_masked_tokens, val_generators
 
 
 @MODELS.register_module()
@@ -96,25 +96,26 @@ class ADDP(BaseSelfSupervisor):
     def val_step(self, data: dict) -> list[dict]:
         """Score held-out images: cross-entropy of their tokens at each of ``val_ratios``.
 
-        The masks are the same in every call, and no draw of training is touched.
+        The masks of an image are the same in every call, whatever batch it is in, and no draw of
+        training is touched.
 
         Args:
             data: A batch of the data loader.
 
         Returns:
-            What ``MaskedTokenCrossEntropy`` takes: for each ratio the summed cross-entropy and
-            the number of masked tokens, and the tokens.
+            What ``MaskedTokenCrossEntropy`` takes: for each ratio, of each image the summed
+            cross-entropy, the number of masked tokens, and the tokens.
         """
-        images, _ = self.data_preprocessor.to_images(data)
-        return [self._score(images, ratio) for ratio in self.val_ratios]
+        images, data_samples = self.data_preprocessor.to_images(data)
+        return [self._score(images, data_samples, ratio) for ratio in self.val_ratios]
 
     def test_step(self, data: dict) -> list[dict]:
         """As :meth:`val_step`."""
         return self.val_step(data)
 
-    def _score(self, images: Tensor, ratio: float) -> dict:
-        generator = val_generator(ratio, images.device)
-        noisy_images, sample = self.data_preprocessor.diffuse(images, ratio, generator)
+    def _score(self, images: Tensor, data_samples: list | None, ratio: float) -> dict:
+        generators = val_generators(ratio, data_samples, len(images))
+        noisy_images, sample = self.data_preprocessor.diffuse(images, ratio, generators)
         logits = self.predict_tokens(noisy_images, sample)
         return score_masked_tokens(logits[:, :self.neck.num_codes], sample, ratio)
 

@@ -4,10 +4,9 @@ Shapes: N images of H x W pixels, K codes, (h, w) token grid.
 """
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from ...diffusion import NoisySample
+from ...diffusion import Generators, NoisySample
 from ...registry import MODELS, TASK_UTILS
 from ..layers import FrozenModule
 from ..mage.tokens import TokenizingPreprocessor
@@ -67,13 +66,14 @@ class ADDPDataPreprocessor(TokenizingPreprocessor):
         return dict(inputs=noisy_images, data_samples=noisy_sample)
 
     def diffuse(self, images: Tensor, ratio: float | None = None,
-                generator: torch.Generator | None = None) -> tuple[Tensor, NoisySample]:
+                generator: Generators = None) -> tuple[Tensor, NoisySample]:
         """Draw noisy images.
 
         Args:
             images: (N, 3, H, W), RGB in [0, 1].
             ratio: Mask ratio of m_t; drawn from the distribution of training if None.
-            generator: Generator on the images' device; the default one if None.
+            generator: Generator on the images' device, or one on the CPU for each image; the
+                default one if None.
 
         Returns:
             Noisy images (N, 3, H, W), clamped to [0, 1] and normalised, and their tokens.

@@ -1,7 +1,7 @@
 """Layers that several models share."""
 from .exporting import interpolate_position_table, is_exporting
 from .frozen import FrozenModule, cpu_has_bfloat16
-from .masked_tokens import TARGETS, VAL_RATIOS, MaskedTokenLoss, score_masked_tokens, val_generator
+from .masked_tokens import TARGETS, VAL_RATIOS, MaskedTokenLoss, score_masked_tokens, val_generators
 from .token_patch_embed import IMAGENET_MEAN, IMAGENET_STD, TokenPatchEmbed
 from .transformer import (
     TokenProjection,
@@ -14,7 +14,6 @@ from .transformer import (
 __all__ = [
     'FrozenModule', 'IMAGENET_MEAN', 'IMAGENET_STD', 'MaskedTokenLoss', 'TARGETS',
     'TokenPatchEmbed', 'TokenProjection', 'TransformerLayer', 'TransformerLayers', 'VAL_RATIOS',
-    'cpu_has_bfloat16', 'init_table',
-    'interpolate_position_table', 'is_exporting', 'init_transformer_weights', 'score_masked_tokens',
-    'val_generator'
+    'cpu_has_bfloat16', 'init_table', 'init_transformer_weights', 'interpolate_position_table',
+    'is_exporting', 'score_masked_tokens', 'val_generators'
 ]

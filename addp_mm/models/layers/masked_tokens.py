@@ -4,6 +4,8 @@ Shapes: N images, V rows of the vocabulary, K codes (K <= V), (h, w) token grid.
 """
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -73,11 +75,26 @@ class MaskedTokenLoss(nn.Module):
 
 
 VAL_RATIOS = (0.55, 0.7, 0.8, 0.9, 1.0)
+_SPREAD = 0x9E3779B1            # odd, so that no two images of a ratio get one seed
 
 
-def val_generator(ratio: float, device: torch.device) -> torch.Generator:
-    """A generator that gives the same masks for a ratio in every validation."""
-    return torch.Generator(device).manual_seed(round(1000 * ratio))
+def val_generators(ratio: float, data_samples: Sequence | None,
+                   num_images: int) -> list[torch.Generator]:
+    """Generators that give an image the same masks in every validation, batch and process.
+
+    Args:
+        ratio: Mask ratio; each has masks of its own.
+        data_samples: Of each image, with its ``sample_idx`` in the data set; without it, images
+            are told apart by their place in the batch.
+        num_images: Number N of images.
+
+    Returns:
+        One for each image, on the CPU.
+    """
+    indices = [getattr(sample, 'sample_idx', place)
+               for place, sample in enumerate(data_samples or [None] * num_images)]
+    seeds = [(round(1000 * ratio) + _SPREAD * int(index)) % 2**32 for index in indices]
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
 
 
 def score_masked_tokens(token_logits: Tensor, noisy_sample: NoisySample, ratio: float) -> dict:
@@ -89,9 +106,10 @@ def score_masked_tokens(token_logits: Tensor, noisy_sample: NoisySample, ratio: 
         ratio: The mask ratio, handed on.
 
     Returns:
-        ``ratio``, the summed ``loss`` in nats, the ``count`` of masked tokens, and the
-        ``token_ids`` (N, h, w) on the CPU.
+        ``ratio``, for each image the summed ``loss`` in nats and the ``count`` of masked tokens,
+        both (N, ), and the ``token_ids`` (N, h, w), on the CPU.
     """
-    ids = noisy_sample.token_ids
-    losses = F.cross_entropy(token_logits.float(), ids, reduction='none')[noisy_sample.mask]
-    return dict(ratio=ratio, loss=losses.sum().item(), count=losses.numel(), token_ids=ids.cpu())
+    ids, mask = noisy_sample.token_ids, noisy_sample.mask
+    losses = F.cross_entropy(token_logits.float(), ids, reduction='none') * mask
+    return dict(ratio=ratio, loss=losses.double().flatten(1).sum(dim=1).cpu(),
+                count=mask.flatten(1).sum(dim=1).cpu(), token_ids=ids.cpu())

@@ -8,9 +8,9 @@ import torch
 from mmengine.model import BaseModel
 from torch import Tensor
 
-from ...diffusion import NoisySample, nested_masks, num_masked
+from ...diffusion import NoisySample, nested_masks, num_masked, uniform_noise
 from ...registry import MODELS, TASK_UTILS
-from ..layers import VAL_RATIOS, score_masked_tokens, val_generator
+from ..layers import VAL_RATIOS, score_masked_tokens, val_generators
 
 
 @MODELS.register_module()
@@ -62,7 +62,7 @@ class MAGETraining(BaseModel):
 
         Args:
             inputs: Token ids (N, h, w).
-            data_samples: Not read.
+            data_samples: Read by 'predict' only, for the images' ``sample_idx``.
             mode: 'loss': a dict of losses; 'predict': what ``MaskedTokenCrossEntropy`` takes;
                 'tensor': logits (N, K, h, w) with every token masked.
 
@@ -72,7 +72,7 @@ class MAGETraining(BaseModel):
         if mode == 'loss':
             return self.loss(inputs)
         if mode == 'predict':
-            return [self._score(inputs, ratio) for ratio in self.val_ratios]
+            return [self._score(inputs, data_samples, ratio) for ratio in self.val_ratios]
         if mode == 'tensor':
             return self.token_predictor(inputs, torch.ones_like(inputs, dtype=torch.bool))
         raise ValueError(f"mode must be 'loss', 'predict' or 'tensor', got {mode!r}.")
@@ -89,9 +89,9 @@ class MAGETraining(BaseModel):
         sample = NoisySample(token_ids, mask, num_reliable=num_tokens - count)
         return dict(loss_token=self.loss_module(logits, sample))
 
-    def _score(self, token_ids: Tensor, ratio: float) -> dict:
-        generator = val_generator(ratio, token_ids.device)
-        noise = torch.rand(token_ids.shape, device=token_ids.device, generator=generator)
+    def _score(self, token_ids: Tensor, data_samples: list | None, ratio: float) -> dict:
+        generators = val_generators(ratio, data_samples, len(token_ids))
+        noise = uniform_noise(token_ids.shape, token_ids.device, generators)
         mask = nested_masks(noise, num_masked(ratio, token_ids[0].numel()))[0]
         logits = self.token_predictor(token_ids, mask)
         return score_masked_tokens(logits, NoisySample(token_ids, mask), ratio)
