@@ -63,8 +63,8 @@ def train(config: str | Path | Config, **options: Any) -> Runner | FlexibleRunne
         last = read_pointer(runner.work_dir)
         runner.logger.warning(
             f'Interrupted in iteration {runner.iter + 1}. ' +
-            (f'The last checkpoint is {last}; the same command with --resume goes on from there.'
-             if last else 'There is no checkpoint yet: --resume would start anew.'))
+            (f'The last checkpoint is {last}; the same command goes on from there.'
+             if last else 'There is no checkpoint yet: the same command starts anew.'))
         raise
     except ValueError as error:
         if 'more than 1 value per channel' not in str(error):       # of torch's batch norm
@@ -119,7 +119,9 @@ def train_config(config: str | Path | Config, work_dir: str | Path | None = None
         work_dir: Folder of logs, checkpoints and results; None: that of the config, or else one of
             its name in ``work_dirs``.
         amp: Use mixed precision.
-        resume: True or 'auto': go on from the last whole checkpoint in the folder; or a checkpoint.
+        resume: True or 'auto': go on from the last whole checkpoint in the folder, if there is one,
+            with the settings of this config; or a checkpoint to go on from. None: go on if the
+            folder holds a run with the same settings.
         validate: Validate in between.
         auto_scale_lr: Scale the learning rate with the actual batch.
         pin_memory: False turns it off in the data loaders.
@@ -141,8 +143,7 @@ def train_config(config: str | Path | Config, work_dir: str | Path | None = None
                 wrapper.type = 'AmpOptimWrapper'
                 wrapper.setdefault('loss_scale', 'dynamic')
     if resume:
-        cfg.resume = True
-        cfg.load_from = None if resume in (True, 'auto') else _existing_checkpoint(resume)
+        _set_resume(cfg, resume)
     if auto_scale_lr:
         if not cfg.get('auto_scale_lr'):
             raise ValueError('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config: '
@@ -155,6 +156,14 @@ def train_config(config: str | Path | Config, work_dir: str | Path | None = None
     check_options(cfg, cfg_options or {})
     cfg.merge_from_dict(dict(cfg_options or {}))
     return cfg
+
+
+def _set_resume(cfg: Config, resume: bool | str | Path) -> None:
+    """Have a run go on. At its first start, `load_from` in the config means its start values."""
+    if resume not in (True, 'auto'):
+        cfg.resume, cfg.load_from = True, _existing_checkpoint(resume)
+    elif cfg.get('load_from') is None or read_pointer(cfg.work_dir):
+        cfg.resume, cfg.load_from = True, None
 
 
 def test_config(config: str | Path | Config, checkpoint: str | Path,

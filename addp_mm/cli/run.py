@@ -9,6 +9,8 @@ from pathlib import Path
 
 from torch import distributed
 
+from ..engine.interruption import end_with_parent
+
 PACKAGE = Path(__file__).resolve().parents[1]
 EXIT_FAILED = 1             # a training failed
 EXIT_USER_ERROR = 2         # as argparse
@@ -29,19 +31,20 @@ def run(main: Main, words: Sequence[str] | None = None, resumable: bool = False)
         resumable: Whether the same command goes on where it was stopped.
 
     Returns:
-        0; 1 after a training that failed (a ``RuntimeError``) and 2 after an error that the user
+        0; 1 after a training that failed and 2 after an error that the user
         can mend, both said on stderr, the latter as one line; 130 after Ctrl-C.
     """
+    end_with_parent()
     try:
         main(words)
     except KeyboardInterrupt:
         hint = ' Run the same command again to go on.' if resumable else ''
         sys.stderr.write(f'Interrupted.{hint}\n')
         return EXIT_INTERRUPTED
-    except (RuntimeError, ImportError, OSError, ValueError) as error:
+    except (RuntimeError, FloatingPointError, ImportError, OSError, ValueError) as error:
         if not is_meant_for_user(error, main):
             raise
-        if isinstance(error, RuntimeError):
+        if isinstance(error, (RuntimeError, FloatingPointError)):
             sys.stderr.write(f'{error}\n')
             return EXIT_FAILED
         # The last part is all of it, but for an error of a data loader's worker process.

@@ -17,6 +17,7 @@ from mmengine.config import Config
 
 from ..checkpoints.weight_files import load_checkpoint, sha256_of
 from ..engine.hooks import FROZEN_WEIGHTS
+from ..engine.interruption import PARENT
 from ..result_folder import try_lock
 from .training_log import StageLog, explain_failure
 
@@ -214,9 +215,11 @@ def child_environment() -> dict[str, str]:
 def _train(stage: Stage, lock: Sequence[int], log: StageLog, say: Callable[[str], None]) -> int:
     """Run the trainer and report its log as it grows; the trainer's exit code."""
     with stage.log.open('a') as out:
-        # The trainer writes to the file itself: it needs no reader. It keeps the lock as it lives.
+        # The trainer writes to the file itself: it needs no reader. It keeps the lock as it lives,
+        # and ends with this process, however that ends.
+        environment = child_environment() | {PARENT: str(os.getpid())}
         process = subprocess.Popen(stage.command, stdout=out, stderr=subprocess.STDOUT,
-                                   env=child_environment(), pass_fds=lock)
+                                   env=environment, pass_fds=lock)
     try:
         while process.poll() is None:
             time.sleep(_POLL_SECONDS)
