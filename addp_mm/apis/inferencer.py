@@ -210,8 +210,9 @@ class ADDPInferencer:
         """
         results = []
         for batch in self._model_images(images, batch_size):
-            token_ids = self.networks.tokenize(batch)
-            with self.model.data_preprocessor.tokenizer.running() as tokenizer:
+            with _without_tf32():
+                token_ids = self.networks.tokenize(batch)
+            with _without_tf32(), self.model.data_preprocessor.tokenizer.running() as tokenizer:
                 latents = tokenizer.quantize.lookup(token_ids)
             results.append(to_pixels(self.networks.latent_to_pixel(latents)).numpy())
         return np.concatenate(results)
@@ -248,7 +249,7 @@ class ADDPInferencer:
     def precision(self) -> contextlib.AbstractContextManager:
         """The context in which the model runs in the wanted precision."""
         if self._autocast is None:
-            return contextlib.nullcontext()
+            return _without_tf32()
         return torch.autocast(self.device.type, dtype=self._autocast)
 
     def edit(self, image: Tensor, mask: Tensor, num_samples: int = 1, seed: int = 0,
@@ -280,6 +281,17 @@ class ADDPInferencer:
             batch = [fit_to_model(read_image(image), self.image_size)
                      for image in several[start:start + batch_size]]
             yield torch.stack(batch).to(self.device)
+
+
+@contextlib.contextmanager
+def _without_tf32() -> Iterator[None]:
+    """Full float32 in convolutions too, as in the reference release, inside a ``with``."""
+    earlier = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = earlier
 
 
 def check_device(device: str | torch.device) -> torch.device:

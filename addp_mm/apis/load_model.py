@@ -11,6 +11,7 @@ from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
+from ..checkpoints.finite_weights import check_finite
 from ..checkpoints.weight_files import load_checkpoint, state_dict_of
 from ..engine.hooks import FROZEN_WEIGHTS
 from ..models.layers import FrozenModule
@@ -72,6 +73,7 @@ def load_exactly(model: nn.Module, weights: dict[str, Tensor], path: str | Path)
             f'config: {_few(missing)} missing, {_few(left)} left over. Take the config it was '
             'trained with; a released file must be converted first '
             '(convert_checkpoint.py).')
+    check_finite(weights, path)
     try:
         model.load_state_dict(weights)
     except (RuntimeError, ValueError) as error:

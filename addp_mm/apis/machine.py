@@ -5,6 +5,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 
+import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from torch import distributed
@@ -37,6 +38,8 @@ def adapt_to_machine(cfg: Config) -> list[str]:
             loader.pin_memory = False
             notes.append(f'{name}: there is no GPU, so pin_memory is off.')
     if has_gpu:
+        torch.backends.cudnn.allow_tf32 = False
+        notes.append('float32 is computed in full, as in the reference release: TF32 is off.')
         return notes
     for wrapper in optim_wrappers(cfg):
         if wrapper.get('type') == 'AmpOptimWrapper':

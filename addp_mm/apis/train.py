@@ -63,8 +63,8 @@ def train(config: str | Path | Config, **options: Any) -> Runner | FlexibleRunne
         last = read_pointer(runner.work_dir)
         runner.logger.warning(
             f'Interrupted in iteration {runner.iter + 1}. ' +
-            (f'The last checkpoint is {last}; the same command goes on from there.'
-             if last else 'There is no checkpoint yet: the same command starts anew.'))
+            (f'The last checkpoint is {last}; the same command with --resume goes on from there.'
+             if last else 'There is no checkpoint yet: --resume would start anew.'))
         raise
     except ValueError as error:
         if 'more than 1 value per channel' not in str(error):       # of torch's batch norm

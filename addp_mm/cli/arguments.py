@@ -77,12 +77,13 @@ def model_options(args: Namespace) -> dict[str, Any]:
 
 
 def add_sampler_arguments(parser: ArgumentParser) -> None:
-    """Add the options of the sampler."""
+    """Add the options of the sampler; where none is given, that of the config's model holds."""
     parser.add_argument('--seed', type=int, default=0, help='(default: %(default)s)')
     parser.add_argument('--batch-size', type=int, default=16,
                         help='images at a time; they do not depend on it (default: %(default)s)')
-    parser.add_argument('--steps', type=int, help='number of steps (default: 20, at most one for '
-                                                  'each token)')
+    parser.add_argument('--steps', type=int, help='number of steps (default of this and the '
+                                                  'following: as in model.sampler of the config; '
+                                                  'else 20, at most one for each token)')
     parser.add_argument('--schedule', choices=['cosine', 'linear'], help='(default: cosine)')
     parser.add_argument('--temperature', type=float, help='of the confidence (default: 6.0)')
     parser.add_argument('--static-temperature', action='store_true',
@@ -100,7 +101,7 @@ def sampler_options(args: Namespace) -> dict[str, Any]:
     """The options of the sampler that the command line names."""
     options = {name: getattr(args, flag) for flag, name in SAMPLER_FLAGS.items()}
     given = {name: value for name, value in options.items() if value is not None}
-    return {**given, 'dynamic': not args.static_temperature}
+    return {**given, 'dynamic': False} if args.static_temperature else given
 
 
 def add_extractor_arguments(parser: ArgumentParser) -> None:

@@ -8,6 +8,7 @@ from mmengine.runner.amp import autocast
 from torch.utils.data import DataLoader, Dataset
 
 from ..generation import as_saved
+from ..models.layers import FrozenModule
 from ..registry import DATASETS, LOOPS, TASK_UTILS
 from .unwrapped import unwrapped
 
@@ -50,9 +51,10 @@ class GenerationTestLoop(TestLoop):
         runner: The runner.
         dataloader: Data loader of an ``ImageIndices``, or its config.
         evaluator: Evaluator, or its config.
-        sampler: Arguments of ``DenoisingSampler``.
+        sampler: Arguments of ``DenoisingSampler`` that differ from the model's own.
         seed: Seed of the images.
-        fp16: Generate under autocast.
+        fp16: Generate under autocast. Otherwise all runs in float32, as in ``tools/generate.py``,
+            whatever the frozen parts train in.
 
     Raises:
         ValueError: If the model cannot generate, or the sampler does not fit it.
@@ -62,6 +64,10 @@ class GenerationTestLoop(TestLoop):
                  evaluator: Evaluator | dict | list, sampler: dict | None = None, seed: int = 0,
                  fp16: bool = False) -> None:
         super().__init__(runner, dataloader, evaluator, fp16)
+        if not fp16:
+            for module in runner.model.modules():
+                if isinstance(module, FrozenModule):
+                    module.dtype = torch.float32
         self.generator = TASK_UTILS.build(
             dict(type='ImageGenerator', model=unwrapped(runner.model), sampler=sampler))
         self.seed = seed

@@ -14,6 +14,7 @@ DECISIVE = ('model', 'data_preprocessor', 'train_dataloader', 'optim_wrapper', '
 # And what does not matter in them: how fast it goes, and what is measured meanwhile.
 _IGNORED = {'num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor', 'compile_cfg',
             'val_interval', 'val_begin', 'dynamic_intervals', 'deterministic', 'cpu_dtype'}
+_OUTSIDE = 'model.sampler'      # of generation; data samplers have the same name
 _MISSING = 'none'
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
@@ -59,7 +60,7 @@ def differences(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> Differenc
                 for settings in (earlier, now)]
         for name in dict.fromkeys([*pair[0], *pair[1]]):
             values = tuple(one.get(name, _MISSING) for one in pair)
-            if values[0] != values[1]:
+            if values[0] != values[1] and not name.startswith(f'{_OUTSIDE}.'):
                 found[name] = values
     return found
 

@@ -32,13 +32,13 @@ class ReferenceFeatures:
     """What generated images are compared with.
 
     Attributes:
-        num_images: How many images it was made of.
+        num_images: How many images it was made of; None if that is not known.
         mean: Mean of FID's features, (D, ) float32; None without FID.
         covariance: Their covariance, (D, D) float64; None without FID.
         prc: Features (N, D) of each image for precision and recall; None without these.
     """
 
-    num_images: int
+    num_images: int | None
     mean: Tensor | None = None
     covariance: Tensor | None = None
     prc: Tensor | None = None
@@ -104,6 +104,12 @@ def reference_features(images: ImageSet, extract: MetricFeatures, cache_dir: Pat
         on_images: Told, after each batch, how many images are done and how many there are.
     """
     described = {m: d for m, d in extract.describe().items() if m != 'is'}
+    stored = getattr(images, 'statistics', None)
+    if stored is not None and 'fid' in described and described['fid']['standard']:
+        return _with_statistics(images, extract, batch_size, on_images)
+    if not len(images):
+        raise ValueError(f'{images.path} holds the mean and covariance of Inception\'s features '
+                         'only: FID of another network, precision and recall need images.')
     key = json.dumps([images.fingerprint(), described], sort_keys=True)
     name = f'{images.path.name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.safetensors'
     if cache_dir is not None and (cache_dir / name).is_file():
@@ -114,6 +120,19 @@ def reference_features(images: ImageSet, extract: MetricFeatures, cache_dir: Pat
         reference.save(cache_dir / name)
         print_log(f'Features of {images.path} are kept in {cache_dir / name}.', 'current')
     return reference
+
+
+def _with_statistics(images: ImageSet, extract: MetricFeatures, batch_size: int,
+                     on_images: Callable[[int, int], None] | None) -> ReferenceFeatures:
+    """FID's statistics as they are stored in the file, on which published numbers rest."""
+    mean, covariance = (torch.from_numpy(images.statistics[name]) for name in ('mu', 'sigma'))
+    prc = None
+    if 'prc' in extract.metrics:
+        if not len(images):
+            raise ValueError(f'{images.path} holds mean and covariance only: precision and recall '
+                             'need images. Leave out the measure prc.')
+        prc = extract_features(images, extract, batch_size, on_images)['prc']
+    return ReferenceFeatures(len(images) or None, mean, covariance, prc)
 
 
 def score(features: Mapping[str, Tensor],
@@ -170,7 +189,7 @@ def _check(features: Mapping[str, Tensor], reference: ReferenceFeatures | None) 
         if metric != 'is':
             if reference is None:
                 raise ValueError(f'The metric {metric!r} compares with a reference set: name one.')
-            counts.append(reference.num_images)
+            counts += [reference.num_images] if reference.num_images is not None else []
         if min(counts) < needed[metric]:
             raise ValueError(f'The metric {metric!r} needs at least {needed[metric]} images in '
                              f'each set, got {min(counts)}.')

@@ -99,11 +99,14 @@ class NpzImages:
     """The images of an .npz file, read piece by piece.
 
     Args:
-        path: The file. It holds one array, or one called ``arr_0``: (N, H, W, 3) uint8.
+        path: The file. It holds one array, or one called ``arr_0``: (N, H, W, 3) uint8. Beside it,
+            or instead of it, ``mu`` (D, ) and ``sigma`` (D, D) may stand: mean and covariance of
+            Inception's features, as in the reference files of ADM (arXiv 2105.05233).
 
     Attributes:
         path: The file.
-        image_size: (H, W).
+        image_size: (H, W); None without images.
+        statistics: ``mu`` and ``sigma`` as float64; None without them.
         format: What it is, in words.
 
     Raises:
@@ -114,9 +117,13 @@ class NpzImages:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        with self._array() as (shape, _):
-            self._shape = shape
-        self.image_size = shape[1:3]
+        self.statistics = self._read_statistics()
+        self.image_size = None
+        self._shape = (0, )
+        if self.statistics is None or self._names() & {'arr_0'}:
+            with self._array() as (shape, _):
+                self._shape = shape
+            self.image_size = shape[1:3]
 
     def __len__(self) -> int:
         return self._shape[0]
@@ -140,6 +147,26 @@ class NpzImages:
                     raise ValueError(f'{self.path} is cut off: write it again.')
                 pixels = torch.frombuffer(data, dtype=torch.uint8).view(part)
                 yield pixels.permute(0, 3, 1, 2)
+
+    def _names(self) -> set[str]:
+        try:
+            with zipfile.ZipFile(self.path) as archive:
+                return {name.removesuffix('.npy') for name in archive.namelist()}
+        except zipfile.BadZipFile as error:
+            raise ValueError(f'{self.path} is no whole .npz file ({error}): write it again.'
+                             ) from error
+
+    def _read_statistics(self) -> dict[str, np.ndarray] | None:
+        if not {'mu', 'sigma'} <= self._names():
+            return None
+        with np.load(self.path) as file:
+            found = {name: file[name].astype(np.float64) for name in ('mu', 'sigma')}
+        dims = found['mu'].size
+        if found['mu'].ndim != 1 or found['sigma'].shape != (dims, dims) or not all(
+                np.isfinite(part).all() for part in found.values()):
+            raise ValueError(f'Expected finite mu (D, ) and sigma (D, D) in {self.path}, got '
+                             f'{found["mu"].shape} and {found["sigma"].shape}.')
+        return found
 
     @contextlib.contextmanager
     def _array(self) -> Iterator[tuple[tuple[int, ...], IO[bytes]]]:

@@ -21,8 +21,11 @@ _PACKAGES = ('torch', 'torchvision', 'torch-fidelity', 'numpy', 'pillow')
 
 def describe_set(images: ImageSet) -> dict[str, Any]:
     """Path, format, number and size of a set of images, and how it was made if that is known."""
-    described = dict(path=str(images.path), format=images.format, num_images=len(images),
-                     image_size=list(images.image_size))
+    size = images.image_size and list(images.image_size)
+    described = dict(path=str(images.path), format=images.format, num_images=len(images) or None,
+                     image_size=size)
+    if getattr(images, 'statistics', None) is not None:
+        described['statistics'] = 'mu and sigma of the file'
     settings = images.path / SETTINGS
     made = read_reference_record(images.path)
     if made is None and settings.is_file():
@@ -69,12 +72,14 @@ def _notes(networks: Mapping[str, Any], generated: Mapping[str, Any],
     if others:
         notes.append(f'Not the network and weights of published numbers: {", ".join(others)}. The '
                      'scores are like FID, but comparable only with those of the same weights.')
-    counts = [part['num_images'] for part in (generated, reference) if part is not None]
+    counts = [part['num_images'] for part in (generated, reference)
+              if part is not None and part['num_images'] is not None]
     if min(counts) < USUAL_COUNT:
         noun = 'images of each set' if len(set(counts)) == 1 else 'images of the smaller set'
         notes.append(f'{min(counts)} {noun}: published numbers are of {USUAL_COUNT}. FID grows '
                      'and the Inception Score falls with fewer.')
-    if reference is not None and generated['image_size'] != reference['image_size']:
+    if reference is not None and reference['image_size'] and (
+            generated['image_size'] != reference['image_size']):
         notes.append(f'The images have {generated["image_size"]} pixels, the reference has '
                      f'{reference["image_size"]}: part of the distance is the size.')
     return notes

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..registry import TASK_UTILS
 from .image_noise import ImageNoise
-from .networks import Networks, networks_of
+from .networks import BAD_NUMBERS, Networks, networks_of
 from .sampler import SamplingResult, SamplingState
 
 
@@ -25,7 +25,7 @@ class ImageGenerator:
 
     Args:
         model: The model, in eval mode, or the functions that :func:`networks_of` made of it.
-        sampler: Arguments of :class:`DenoisingSampler`.
+        sampler: Arguments of :class:`DenoisingSampler` that differ from the model's own.
 
     Raises:
         ValueError: If the model cannot generate, or the sampler does not fit it.
@@ -33,7 +33,8 @@ class ImageGenerator:
 
     def __init__(self, model: nn.Module | Networks, sampler: dict | None = None) -> None:
         self.networks = model if isinstance(model, Networks) else networks_of(model)
-        self.sampler = TASK_UTILS.build({'type': 'DenoisingSampler', **(sampler or {})})
+        self.sampler = TASK_UTILS.build(
+            {'type': 'DenoisingSampler', **self.networks.sampler, **(sampler or {})})
         self.num_tokens = self.networks.grid_size[0] * self.networks.grid_size[1]
         self.schedule = self.sampler.schedule_for(self.num_tokens)
 
@@ -93,7 +94,13 @@ def as_saved(images: Tensor) -> Tensor:
 
 
 def to_pixels(images: Tensor) -> Tensor:
-    """Images (N, 3, H, W), RGB around [0, 1], to (N, H, W, 3) on the CPU, see :func:`as_saved`."""
+    """Images (N, 3, H, W), RGB around [0, 1], to (N, H, W, 3) on the CPU, see :func:`as_saved`.
+
+    Raises:
+        FloatingPointError: If a value is not finite.
+    """
+    if not images.isfinite().all():
+        raise FloatingPointError(f'The images of the model are not finite: {BAD_NUMBERS}.')
     return rearrange(as_saved(images), 'n c h w -> n h w c').cpu()
 
 

@@ -4,14 +4,17 @@ Shapes: N images of H x W pixels, K codes of C dims, (h, w) token grid.
 """
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..diffusion import NoisySample, map_to_latents
+
+BAD_NUMBERS = ('its weights are broken, or a value was too large for its precision (float32 has '
+               'the most range)')
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Networks:
         reads_images: Whether ``pixel_to_token`` reads the images; else they are decoded only where
             somebody wants to see them.
         device: Where the networks are.
+        sampler: The model's own options of :class:`DenoisingSampler`.
     """
 
     pixel_to_token: Callable[[Tensor, NoisySample], Tensor]
@@ -40,6 +44,7 @@ class Networks:
     grid_size: tuple[int, int]
     reads_images: bool = True
     device: torch.device | str = 'cpu'
+    sampler: Mapping[str, Any] = field(default_factory=dict)
 
     def token_to_pixel(self, tokens: NoisySample, probs: Tensor) -> Tensor:
         """Tokens and distributions to images (N, 3, H, W), not clamped."""
@@ -70,7 +75,8 @@ def networks_of(model: nn.Module) -> Networks:
         image_size=preprocessor.image_size,
         grid_size=preprocessor.grid_size,
         reads_images=hasattr(model, 'predict_tokens'),
-        device=next(model.parameters()).device)
+        device=next(model.parameters()).device,
+        sampler=getattr(model, 'sampler', {}))
 
 
 def _tokenizer(model: nn.Module) -> Callable[[Tensor], Tensor]:

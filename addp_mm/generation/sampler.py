@@ -15,7 +15,7 @@ from torch import Tensor
 from ..diffusion import NoisySample, remask
 from ..registry import TASK_UTILS
 from .image_noise import ImageNoise, confidence, draw_ids
-from .networks import Networks, at_least_float32
+from .networks import BAD_NUMBERS, Networks, at_least_float32
 from .schedule import UnmaskingSchedule
 
 
@@ -122,6 +122,7 @@ class DenoisingSampler:
 
     Raises:
         ValueError: If an argument is out of range.
+        FloatingPointError: While it generates, if the networks give numbers that are not finite.
     """
 
     def __init__(self, num_steps: int | None = None, schedule: str = 'cosine',
@@ -216,6 +217,8 @@ class DenoisingSampler:
         logits = networks.pixel_to_token(state.images, state.tokens)
         log_probs = at_least_float32(logits).log_softmax(dim=1)
         probs = log_probs.exp()
+        if not probs.isfinite().all():
+            raise FloatingPointError(f'The logits of the model are not finite: {BAD_NUMBERS}.')
         drawn = draw_ids(probs, noise.uniform(grid_size, device), self.top_p)
         token_ids = torch.where(state.mask, drawn, state.token_ids)
         gumbel = noise.gumbel(grid_size, device)

@@ -15,7 +15,8 @@ model = dict(
         arch=dict(embed_dims=96, num_layers=4, num_heads=4, feedforward_channels=384),
         patch_size=8),
     neck=dict(type='TokenDecoder', embed_dims=96, depth=2, num_heads=4),
-    head=dict(type='TokenHead', loss=dict(type='MaskedTokenLoss', target='soft')))
+    head=dict(type='TokenHead', loss=dict(type='MaskedTokenLoss', target='soft')),
+    sampler=dict(num_steps=12))  # of 16 tokens
 val_evaluator = dict(type='MaskedTokenCrossEntropy')
 
 max_epochs, warmup_epochs = 45, 2

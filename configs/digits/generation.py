@@ -4,7 +4,6 @@
 _base_ = ['addp.py', '../_base_/generation.py']
 
 test_dataloader = dict(batch_size=100, dataset=dict(num_images=1000))
-test_cfg = dict(sampler=dict(num_steps=12))
 test_evaluator = dict(
     reference='work_dirs/digits/data/train',
     extractor=dict(

@@ -6,6 +6,7 @@ model = dict(
         _delete_=True,
         type='ResNet',
         depth=50,
+        norm_eval=False,  # its batch norms know noisy images only: they learn those of photographs
         init_cfg=dict(
             type='Pretrained', checkpoint='checkpoints/addp_r50.pth', prefix='backbone.')),
     neck=dict(

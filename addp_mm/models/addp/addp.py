@@ -32,6 +32,8 @@ class ADDP(BaseSelfSupervisor):
         compile_cfg: Arguments of ``torch.compile`` for the encoder, the layers of the token decoder
             and the projection on tokens; None compiles nothing. Name a ``bucket`` in the neck with
             it. What differs in length from step to step is put together outside of these parts.
+        sampler: Options of the ``DenoisingSampler`` that every tool generates with, unless it is
+            told otherwise; its defaults where they are silent.
         init_cfg: Config of the start values, for example pre-trained weights.
 
     Raises:
@@ -40,7 +42,8 @@ class ADDP(BaseSelfSupervisor):
 
     def __init__(self, data_preprocessor: dict, backbone: dict, neck: dict,
                  head: dict | None = None, val_ratios: tuple[float, ...] = VAL_RATIOS,
-                 compile_cfg: dict | None = None, init_cfg: dict | None = None) -> None:
+                 compile_cfg: dict | None = None, sampler: dict | None = None,
+                 init_cfg: dict | None = None) -> None:
         preprocessor = MODELS.build(data_preprocessor)
         if _is_vit(backbone['type']):
             backbone = {'img_size': preprocessor.image_size, **backbone}
@@ -57,6 +60,7 @@ class ADDP(BaseSelfSupervisor):
             backbone=backbone, neck=neck, head=head, data_preprocessor=preprocessor,
             init_cfg=init_cfg)
         self.val_ratios = tuple(val_ratios)
+        self.sampler = dict(sampler or {})
         self._check_parts()
         if compile_cfg is not None:
             self._compile(compile_cfg)

@@ -10,6 +10,7 @@ import torch
 from mmengine.logging import MMLogger
 from torch import nn
 
+from ...checkpoints.finite_weights import check_finite
 from ...checkpoints.weight_files import load_weights, match_prefix, sha256_of
 from ...registry import MODELS
 
@@ -113,6 +114,7 @@ class FrozenModule(nn.Module):
         except (ValueError, RuntimeError) as error:
             raise ValueError(
                 f'{path} does not fit the {type(model).__name__} of the config: {error}') from error
+        check_finite(weights, path)
         model.requires_grad_(False).eval().to(self.device)
         if self.channels_last:
             model.to(memory_format=torch.channels_last)

@@ -30,6 +30,7 @@ class MAGETraining(BaseModel):
             (reference release: 0.5).
         loss: Config of the loss on the masked tokens.
         val_ratios: Mask ratios at which held-out images are scored.
+        sampler: Options of the ``DenoisingSampler``, see :class:`ADDP`.
         init_cfg: Config of the start values.
 
     Raises:
@@ -39,7 +40,7 @@ class MAGETraining(BaseModel):
     def __init__(self, data_preprocessor: dict, token_predictor: dict,
                  mask_ratio: dict | None = None, drop_ratio: float = 0.5,
                  loss: dict | None = None, val_ratios: tuple[float, ...] = VAL_RATIOS,
-                 init_cfg: dict | None = None) -> None:
+                 sampler: dict | None = None, init_cfg: dict | None = None) -> None:
         super().__init__(MODELS.build(data_preprocessor), init_cfg)
         if not 0 <= drop_ratio < 1:
             raise ValueError(f'drop_ratio must lie in [0, 1), got {drop_ratio}.')
@@ -50,6 +51,7 @@ class MAGETraining(BaseModel):
         self.loss_module = MODELS.build(loss or dict(type='MaskedTokenLoss', target='hard'))
         self.drop_ratio = drop_ratio
         self.val_ratios = tuple(val_ratios)
+        self.sampler = dict(sampler or {})
 
     def init_weights(self) -> None:
         """Set the start values and read the tokenizer's weights."""

@@ -36,7 +36,7 @@ class CodebookTraining(nn.Module):
 
     The codebook itself stays with its tokenizer; here is only the state that training adds. All
     counts and sums are those of all processes together, so that every process holds the same
-    codes.
+    codes. Where an encoder gives a number that is not finite, all of it stays as it is.
 
     Args:
         num_codes: Number K of codes.
@@ -85,6 +85,8 @@ class CodebookTraining(nn.Module):
             the codebook where that takes gradients.
         """
         points = rearrange(latents.detach().float(), 'n c h w -> (n h w) c')
+        if not self._all_finite(points):        # the step will be left out: so is what it changes
+            return codebook.lookup(codebook.assign(latents.detach().nan_to_num()))
         if self.iterations == 0:
             self._start(codebook.embedding.weight, points)
         token_ids = codebook.assign(latents.detach())
@@ -110,6 +112,13 @@ class CodebookTraining(nn.Module):
         probs = self.usage / self.usage.sum().clamp(min=1)
         entropy = -torch.special.xlogy(probs, probs).sum()
         return dict(codebook_perplexity=entropy.exp(), dead_codes=self._unused().sum().float())
+
+    @staticmethod
+    def _all_finite(points: Tensor) -> bool:
+        """Whether the outputs of the encoders of all processes are finite."""
+        is_finite = points.isfinite().all().float()
+        all_reduce(is_finite, 'min')
+        return bool(is_finite)
 
     def _unused(self) -> Tensor:
         return self.idle >= self.iterations.clamp(max=self.window)

@@ -5,9 +5,7 @@
 _base_ = ['addp_long.py', '../../_base_/generation.py']
 
 test_dataloader = dict(batch_size=100, dataset=dict(num_images=500))
-# Chosen with seed 0, measured with seed 1. A lower temperature makes the classifier surer and rare
-# digits rarer; a lower top-p makes it surer at less of that cost.
-test_cfg = dict(sampler=dict(num_steps=16, schedule='linear', temperature=1.0, top_p=0.7), seed=1)
+test_cfg = dict(seed=1)  # the sampler of addp_long.py was chosen with seed 0
 classifier = dict(
     name='classifier',
     config='configs/digits/classifier.py',
