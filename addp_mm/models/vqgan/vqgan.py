@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ...registry import MODELS
 from ..layers import is_exporting
-from .vqgan_layers import Decoder, Encoder
+from .vqgan_layers import RELEASED_NORM, BlockStyle, Decoder, Encoder
 
 
 class Codebook(nn.Module):
@@ -76,26 +76,35 @@ class VQGAN(BaseModule):
     """Convolutional encoder, codebook and decoder.
 
     The defaults and the parameter names are those of the tokenizer that MAGE and ADDP were
-    released with: 54.5 M parameters, stride 16, 1024 codes.
+    released with: 54.5 M parameters, stride 16, 1024 codes. Small new ones learn slowly with its
+    norm and shortcut: of 32 channels, GroupNorm of 32 groups takes away each picture's brightness.
+    For own images take ``norm=dict(type='LN2d')`` and ``shortcut='input'``.
 
     Args:
         image_size: Height and width of the images, or one number for both.
         num_codes: Number K of codes.
         code_dims: Length C of a code.
-        channels: Channels of the finest resolution; a multiple of 32.
+        channels: Channels of the finest resolution; the norm's groups divide them.
         channel_mult: Channels of each resolution over ``channels``. Each resolution after the
             first halves the image: five give stride 16.
         num_res_blocks: Residual blocks of each resolution, in the encoder and in the decoder.
         in_channels: Channels of the images.
+        norm: Config of the norm layers, such as ``dict(type='LN2d')`` (LayerNorm over the channels
+            of each place) or ``dict(type='GN', channels_per_group=16)``. None: the released
+            GroupNorm of 32 groups.
+        shortcut: What the 1x1 shortcut of a residual block reads where the number of channels
+            changes: the 'branch', as released, or the block's 'input'.
 
     Raises:
-        ValueError: If the stride does not divide the image size, or 32 the channels.
+        ValueError: If the stride does not divide the image size, the norm's groups do not divide
+            the channels, or ``shortcut`` is unknown.
     """
 
     def __init__(self, image_size: int | tuple[int, int] = 256, num_codes: int = 1024,
                  code_dims: int = 256, channels: int = 128,
                  channel_mult: Sequence[int] = (1, 1, 2, 2, 4), num_res_blocks: int = 2,
-                 in_channels: int = 3) -> None:
+                 in_channels: int = 3, norm: dict | None = None,
+                 shortcut: str = 'branch') -> None:
         super().__init__()
         self.image_size = tuple(to_2tuple(image_size))
         self.stride = 2**(len(channel_mult) - 1)
@@ -104,11 +113,10 @@ class VQGAN(BaseModule):
         if any(side % self.stride for side in self.image_size):
             raise ValueError(f'The tokenizer has stride {self.stride}, which does not divide the '
                              f'image size {self.image_size}. Choose a multiple of {self.stride}.')
-        if channels % 32:
-            raise ValueError(f'channels must be a multiple of 32, got {channels}.')
         widths = [channels * mult for mult in channel_mult]
-        self.encoder = Encoder(in_channels, widths, num_res_blocks, code_dims)
-        self.decoder = Decoder(in_channels, widths, num_res_blocks, code_dims)
+        style = BlockStyle(norm or RELEASED_NORM, shortcut)
+        self.encoder = Encoder(in_channels, widths, num_res_blocks, code_dims, style)
+        self.decoder = Decoder(in_channels, widths, num_res_blocks, code_dims, style)
         self.quantize = Codebook(num_codes, code_dims)
 
     @property

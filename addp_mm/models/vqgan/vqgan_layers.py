@@ -5,15 +5,54 @@ places.
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch.nn.functional as F
+from mmpretrain.models.utils import build_norm_layer
 from torch import Tensor, nn
 
+RELEASED_NORM = dict(type='GN', num_groups=32, eps=1e-6)
+SHORTCUTS = ('branch', 'input')
 
-def group_norm(channels: int) -> nn.GroupNorm:
-    """GroupNorm of 32 groups, eps 1e-6 (reference release)."""
-    return nn.GroupNorm(32, channels, eps=1e-6)
+
+def build_norm(norm: Mapping[str, Any], channels: int) -> nn.Module:
+    """A norm layer of OpenMMLab; GroupNorm takes ``channels_per_group`` for ``num_groups``, too.
+
+    Raises:
+        ValueError: If the groups do not divide the channels.
+    """
+    cfg = dict(norm)
+    per_group = cfg.pop('channels_per_group', None)
+    divisor = per_group or cfg.get('num_groups', 1)
+    if channels % divisor:
+        raise ValueError(f'For the norm {dict(norm)}, channels must be a multiple of {divisor}, '
+                         f'got {channels}.')
+    if per_group:
+        cfg['num_groups'] = channels // per_group
+    return build_norm_layer(cfg, channels)
+
+
+@dataclass(frozen=True)
+class BlockStyle:
+    """What the blocks of a network have in common.
+
+    Attributes:
+        norm: Config of the norm layers, see :func:`build_norm`.
+        shortcut: What the 1x1 shortcut of a block reads that changes the number of channels: the
+            'branch' (as released) or the block's 'input'.
+
+    Raises:
+        ValueError: If ``shortcut`` is neither.
+    """
+
+    norm: Mapping[str, Any]
+    shortcut: str
+
+    def __post_init__(self) -> None:
+        if self.shortcut not in SHORTCUTS:
+            raise ValueError(f'shortcut must be one of {SHORTCUTS}, got {self.shortcut!r}.')
 
 
 class ResidualBlock(nn.Module):
@@ -25,24 +64,28 @@ class ResidualBlock(nn.Module):
     Args:
         in_channels: Channels of the input.
         out_channels: Channels of the output.
+        style: Norm and shortcut.
     """
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, style: BlockStyle) -> None:
         super().__init__()
-        self.norm1 = group_norm(in_channels)
+        self.norm1 = build_norm(style.norm, in_channels)
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
-        self.norm2 = group_norm(out_channels)
+        self.norm2 = build_norm(style.norm, out_channels)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
         self.changes_channels = in_channels != out_channels
+        self.reads_branch = style.shortcut == 'branch'
         if self.changes_channels:
-            self.nin_shortcut = nn.Conv2d(out_channels, out_channels, 1, bias=False)
+            self.nin_shortcut = nn.Conv2d(out_channels if self.reads_branch else in_channels,
+                                          out_channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) to (N, out_channels, H, W)."""
         branch = self.conv1(F.silu(self.norm1(x)))
         branch = self.conv2(F.silu(self.norm2(branch)))
-        shortcut = self.nin_shortcut(branch) if self.changes_channels else x
-        return shortcut + branch
+        if self.changes_channels:
+            x = self.nin_shortcut(branch if self.reads_branch else x)
+        return x + branch
 
 
 class Upsample(nn.Module):
@@ -68,14 +111,16 @@ class Level(nn.Module):
         in_channels: Channels of the input.
         out_channels: Channels of the output.
         num_blocks: Number of residual blocks.
+        style: Norm and shortcut of the blocks.
         upsamples: Double the resolution at the end.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, num_blocks: int,
+    def __init__(self, in_channels: int, out_channels: int, num_blocks: int, style: BlockStyle,
                  upsamples: bool = False) -> None:
         super().__init__()
         widths = [in_channels] + [out_channels] * num_blocks
-        self.block = nn.Sequential(*map(ResidualBlock, widths[:-1], widths[1:]))
+        self.block = nn.Sequential(*(ResidualBlock(i, o, style)
+                                     for i, o in zip(widths[:-1], widths[1:], strict=True)))
         self.upsample = Upsample(out_channels) if upsamples else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -88,12 +133,13 @@ class Middle(nn.Module):
 
     Args:
         channels: Channels of input and output.
+        style: Norm and shortcut of the blocks.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, style: BlockStyle) -> None:
         super().__init__()
-        self.block_1 = ResidualBlock(channels, channels)
-        self.block_2 = ResidualBlock(channels, channels)
+        self.block_1 = ResidualBlock(channels, channels, style)
+        self.block_2 = ResidualBlock(channels, channels, style)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, h, w) to the same shape."""
@@ -108,17 +154,18 @@ class Encoder(nn.Module):
         widths: Channels of each resolution, the finest first.
         num_blocks: Residual blocks of each resolution.
         code_dims: Channels of the latents.
+        style: Norm and shortcut of the blocks.
     """
 
     def __init__(self, in_channels: int, widths: Sequence[int], num_blocks: int,
-                 code_dims: int) -> None:
+                 code_dims: int, style: BlockStyle) -> None:
         super().__init__()
         self.conv_in = nn.Conv2d(in_channels, widths[0], 3, padding=1, bias=False)
         inputs = (widths[0], *widths[:-1])
         self.down = nn.ModuleList(
-            Level(i, o, num_blocks) for i, o in zip(inputs, widths, strict=True))
-        self.mid = Middle(widths[-1])
-        self.norm_out = group_norm(widths[-1])
+            Level(i, o, num_blocks, style) for i, o in zip(inputs, widths, strict=True))
+        self.mid = Middle(widths[-1], style)
+        self.norm_out = build_norm(style.norm, widths[-1])
         self.conv_out = nn.Conv2d(widths[-1], code_dims, 1)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -137,17 +184,19 @@ class Decoder(nn.Module):
         widths: Channels of each resolution, the finest first.
         num_blocks: Residual blocks of each resolution.
         code_dims: Channels of the latents.
+        style: Norm and shortcut of the blocks.
     """
 
     def __init__(self, out_channels: int, widths: Sequence[int], num_blocks: int,
-                 code_dims: int) -> None:
+                 code_dims: int, style: BlockStyle) -> None:
         super().__init__()
         self.conv_in = nn.Conv2d(code_dims, widths[-1], 3, padding=1)
-        self.mid = Middle(widths[-1])
+        self.mid = Middle(widths[-1], style)
         inputs = (*widths[1:], widths[-1])
         self.up = nn.ModuleList(
-            Level(inputs[i], widths[i], num_blocks, upsamples=i > 0) for i in range(len(widths)))
-        self.norm_out = group_norm(widths[0])
+            Level(inputs[i], widths[i], num_blocks, style, upsamples=i > 0)
+            for i in range(len(widths)))
+        self.norm_out = build_norm(style.norm, widths[0])
         self.conv_out = nn.Conv2d(widths[0], out_channels, 3, padding=1)
 
     def forward(self, latents: Tensor) -> Tensor:

@@ -6,7 +6,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from addp_mm.models.vqgan import VQGAN, Codebook
-from addp_mm.models.vqgan.vqgan_layers import ResidualBlock, Upsample
+from addp_mm.models.vqgan.vqgan_layers import (
+    RELEASED_NORM,
+    BlockStyle,
+    ResidualBlock,
+    Upsample,
+    build_norm,
+)
 from addp_mm.registry import MODELS
 from tests.helpers.tiny import NUM_CODES, build_tiny_tokenizer, tiny_tokenizer_cfg
 
@@ -62,7 +68,7 @@ def test_names_of_the_released_file(released: VQGAN):
 
 @pytest.mark.parametrize('out_channels', [32, 64])
 def test_a_residual_block_by_hand(out_channels: int):
-    block = ResidualBlock(32, out_channels)
+    block = ResidualBlock(32, out_channels, BlockStyle(RELEASED_NORM, 'branch'))
     nn.init.normal_(block.norm1.weight)
     nn.init.normal_(block.norm2.bias)
     x = torch.randn(2, 32, 4, 4)
@@ -73,6 +79,39 @@ def test_a_residual_block_by_hand(out_channels: int):
     # The released network's shortcut reads the branch: the input is lost where widths change.
     shortcut = x if out_channels == 32 else F.conv2d(hidden, block.nin_shortcut.weight)
     torch.testing.assert_close(block(x), hidden + shortcut)
+
+
+def test_a_block_whose_shortcut_reads_its_input_by_hand():
+    block = ResidualBlock(8, 16, BlockStyle(dict(type='LN2d', eps=1e-5), 'input'))
+    nn.init.normal_(block.norm1.weight)
+    x = torch.randn(2, 8, 4, 4)
+    places = F.layer_norm(x.movedim(1, -1), (8,), block.norm1.weight).movedim(-1, 1)
+    hidden = F.conv2d(swish(places), block.conv1.weight, padding=1)
+    places = F.layer_norm(hidden.movedim(1, -1), (16,)).movedim(-1, 1)
+    hidden = F.conv2d(swish(places), block.conv2.weight, padding=1)
+    shortcut = F.conv2d(x, block.nin_shortcut.weight)
+    torch.testing.assert_close(block(x), hidden + shortcut)
+
+
+@pytest.mark.parametrize('norm, keeps_brightness', [
+    (RELEASED_NORM, False), (dict(type='GN', channels_per_group=16), True),
+    (dict(type='LN2d'), True)])
+def test_which_norms_of_32_channels_keep_brightness(norm: dict, keeps_brightness: bool):
+    brightness = torch.linspace(-1, 1, 32).view(1, 32, 1, 1)
+    hidden = build_norm(norm, 32)(torch.randn(2, 32, 8, 8) + brightness)
+    # A norm of one channel a group leaves each channel with a mean of zero, whatever its picture.
+    assert bool(hidden.mean(dim=(2, 3)).abs().max() > 0.1) is keeps_brightness
+
+
+def test_widths_that_fit_the_norm():
+    VQGAN(32, channels=8, channel_mult=(1, 1), norm=dict(type='LN2d'), shortcut='input')
+    by_width = VQGAN(32, channels=48, channel_mult=(1, 2),
+                     norm=dict(type='GN', channels_per_group=16))
+    assert by_width.encoder.norm_out.num_groups == 6
+    with pytest.raises(ValueError, match='multiple of 16, got 40'):
+        VQGAN(32, channels=40, channel_mult=(1, 1), norm=dict(type='GN', channels_per_group=16))
+    with pytest.raises(ValueError, match="one of .*'branch', 'input'.*, got 'skip'"):
+        VQGAN(32, channels=32, channel_mult=(1, 1), shortcut='skip')
 
 
 def swish(x: torch.Tensor) -> torch.Tensor:
