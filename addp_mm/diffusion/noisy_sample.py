@@ -20,12 +20,14 @@ class NoisySample:
         target_probs: q(z_{t-1} | z_t), (N, K, h, w); None where nothing is to be learned.
         num_reliable: Number of reliable tokens, known on the host so that no device has to be
             waited for: one for all images, or one for each. None where nobody counted them.
+        images: The clean images, (N, 3, H, W) RGB in [0, 1]; None where no loss reads them.
     """
 
     token_ids: Tensor
     mask: Tensor
     target_probs: Tensor | None = None
     num_reliable: int | tuple[int, ...] | None = None
+    images: Tensor | None = None
 
     def reliable_tokens(self, multiple: int = 1) -> tuple[Tensor, Tensor, Tensor | None]:
         """The reliable tokens of each image in row-major order.

@@ -28,6 +28,8 @@ class ADDP(BaseSelfSupervisor):
         backbone: Config of the encoder; its last output must be a feature map.
         neck: Config of the token decoder.
         head: Config of the token head.
+        pixel_head: Config of a second loss, on the clean pixels, see :class:`PixelHead`; sizes that
+            a ViT knows need not stand in it. None: the loss on tokens alone (the paper's).
         val_ratios: Mask ratios at which held-out images are scored.
         compile_cfg: Arguments of ``torch.compile`` for the encoder, the layers of the token decoder
             and the projection on tokens; None compiles nothing. Name a ``bucket`` in the neck with
@@ -41,8 +43,9 @@ class ADDP(BaseSelfSupervisor):
     """
 
     def __init__(self, data_preprocessor: dict, backbone: dict, neck: dict,
-                 head: dict | None = None, val_ratios: tuple[float, ...] = VAL_RATIOS,
-                 compile_cfg: dict | None = None, sampler: dict | None = None,
+                 head: dict | None = None, pixel_head: dict | None = None,
+                 val_ratios: tuple[float, ...] = VAL_RATIOS, compile_cfg: dict | None = None,
+                 sampler: dict | None = None,
                  init_cfg: dict | None = None) -> None:
         preprocessor = MODELS.build(data_preprocessor)
         if _is_vit(backbone['type']):
@@ -59,6 +62,10 @@ class ADDP(BaseSelfSupervisor):
         super().__init__(
             backbone=backbone, neck=neck, head=head, data_preprocessor=preprocessor,
             init_cfg=init_cfg)
+        self.pixel_head = None
+        if pixel_head is not None:
+            self.pixel_head = MODELS.build({'type': 'PixelHead', **self._patches(pixel_head)})
+            self.data_preprocessor.keeps_images = True
         self.val_ratios = tuple(val_ratios)
         self.sampler = dict(sampler or {})
         self._check_parts()
@@ -71,31 +78,34 @@ class ADDP(BaseSelfSupervisor):
         self.data_preprocessor.load_frozen()
 
     def loss(self, inputs: Tensor, data_samples: NoisySample) -> dict[str, Tensor]:
-        """Predict the tokens of noisy images and score them (paper Eq. 6).
+        """Predict the tokens of noisy images and score them (paper Eq. 6), and pixels, if asked.
 
         Args:
             inputs: Noisy images, normalised, (N, 3, H, W).
             data_samples: The tokens behind them.
 
         Returns:
-            ``loss_token``: a scalar, in nats per masked token.
+            ``loss_token``: a scalar, in nats per masked token; with a pixel head ``loss_pixel``.
         """
-        features = self.decode(inputs, data_samples)
+        encoded = self.encode(inputs, data_samples)
+        features = self.neck(encoded, data_samples)
         embedding = self.neck.token_embed.weight
-        return dict(loss_token=self.head.loss(features, embedding, data_samples))
+        losses = dict(loss_token=self.head.loss(features, embedding, data_samples))
+        if self.pixel_head is not None:
+            images = self.data_preprocessor.normalize(data_samples.images)
+            losses['loss_pixel'] = self.pixel_head.loss(encoded, images)
+        return losses
 
     def predict_tokens(self, noisy_images: Tensor, noisy_sample: NoisySample) -> Tensor:
         """Pixel-to-token: logits (N, V, h, w) from noisy images (N, 3, H, W), normalised."""
-        features = self.decode(noisy_images, noisy_sample)
+        features = self.neck(self.encode(noisy_images, noisy_sample), noisy_sample)
         return self.head(features, self.neck.token_embed.weight)
 
-    def decode(self, noisy_images: Tensor, noisy_sample: NoisySample) -> Tensor:
-        """Features of the tokens (N, L, D) from noisy images (N, 3, H, W), normalised."""
+    def encode(self, noisy_images: Tensor, noisy_sample: NoisySample) -> Tensor:
+        """The encoder's last feature map of noisy images (N, 3, H, W), normalised."""
         if getattr(self.backbone, 'takes_tokens', False):
-            features = self.backbone(noisy_images, noisy_sample)[-1]
-        else:
-            features = self.backbone(noisy_images)[-1]
-        return self.neck(features, noisy_sample)
+            return self.backbone(noisy_images, noisy_sample)[-1]
+        return self.backbone(noisy_images)[-1]
 
     def val_step(self, data: dict) -> list[dict]:
         """Score held-out images: cross-entropy of their tokens at each of ``val_ratios``.
@@ -129,6 +139,17 @@ class ADDP(BaseSelfSupervisor):
                 module.drop_prob = float(module.drop_prob)
         for part in (self.backbone, self.neck.layers, self.head.token_projection):
             part.compile(**options)
+
+    def _patches(self, pixel_head: dict) -> dict:
+        """The config of a pixel head with the sizes of the encoder, which of a ViT are known."""
+        if isinstance(self.backbone, VisionTransformer):
+            patch_size = self.backbone.img_size[0] // self.backbone.patch_resolution[0]
+            return dict(in_channels=self.backbone.embed_dims, patch_size=patch_size) | pixel_head
+        if not {'in_channels', 'patch_size'} <= pixel_head.keys():
+            raise ValueError('Set in_channels and patch_size of the pixel head to the channels and '
+                             f'the stride of the last feature map of the '
+                             f'{type(self.backbone).__name__}: only a ViT tells them by itself.')
+        return pixel_head
 
     def _check_parts(self) -> None:
         preprocessor = self.data_preprocessor

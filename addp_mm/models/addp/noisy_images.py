@@ -27,6 +27,9 @@ class ADDPDataPreprocessor(TokenizingPreprocessor):
         diffusion: Config of the diffusion process.
         **kwargs: ``mean``, ``std`` and ``to_rgb`` of :class:`TokenizingPreprocessor`.
 
+    Attributes:
+        keeps_images: Hand over the clean images with the tokens: a loss on pixels sets it.
+
     Raises:
         ValueError: If tokenizer and token predictor differ in codes or grid.
     """
@@ -34,6 +37,7 @@ class ADDPDataPreprocessor(TokenizingPreprocessor):
     def __init__(self, tokenizer: dict, token_predictor: dict, diffusion: dict | None = None,
                  **kwargs) -> None:
         super().__init__(tokenizer, **kwargs)
+        self.keeps_images = False
         sizes = dict(num_codes=self.num_codes, grid_size=self.grid_size)
         token_predictor = {**token_predictor, 'model': {**sizes, **token_predictor['model']}}
         self.token_predictor = FrozenModule(**token_predictor)
@@ -84,5 +88,6 @@ class ADDPDataPreprocessor(TokenizingPreprocessor):
             filling, target = self.diffusion.predict(token_ids, masks, predictor)
         with self.tokenizer.running() as tokenizer:
             noisy = self.diffusion.synthesize(latents, masks.now, filling, tokenizer, generator)
-        noisy_sample = NoisySample(token_ids, masks.now, target, masks.num_reliable)
+        noisy_sample = NoisySample(token_ids, masks.now, target, masks.num_reliable,
+                                   images if self.keeps_images else None)
         return self.normalize(noisy.float().clamp(0, 1)), noisy_sample

@@ -1,0 +1,225 @@
+"""Tokens of a frozen encoder beside the labels of their patches.
+
+Pictures are cut into tiles of the size that the encoder was pre-trained with, without overlap; what
+reaches over the border is filled up and not scored.
+
+Shapes: N tiles of S x S pixels, (h, w) patch grid, L = h * w tokens, D dims, P = S / h pixels a
+side of a patch.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from torch import Tensor, nn
+
+from ..models.backbones import load_encoder
+from ..models.layers import IMAGENET_MEAN, IMAGENET_STD
+from ..registry import MODELS
+
+IGNORED = 255  # the label that is neither learned nor scored, as in mmseg
+_IMAGES, _MAPS = 'images', 'annotations'  # ADE20K's layout
+_EXTENSIONS = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff')
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture and its label map.
+
+    Attributes:
+        image: File of the picture.
+        labels: File of its label map: one channel of 8 bits, a class for each pixel, 255 for none.
+    """
+
+    image: Path
+    labels: Path
+
+    def read(self) -> tuple[np.ndarray, np.ndarray]:
+        """The picture (H, W, 3) RGB and its labels (H, W), both uint8.
+
+        Raises:
+            ValueError: If a file is unreadable, or the two do not fit each other.
+        """
+        image = cv2.imread(str(self.image), cv2.IMREAD_COLOR)
+        labels = cv2.imread(str(self.labels), cv2.IMREAD_UNCHANGED)
+        for path, content in ((self.image, image), (self.labels, labels)):
+            if content is None:
+                raise ValueError(f'{path} is not a readable picture: mend the file, or take it and '
+                                 'its partner out of the data.')
+        if labels.ndim != 2 or labels.dtype != np.uint8:
+            raise ValueError(f'{self.labels} has the shape {labels.shape} and {labels.dtype} '
+                             'values: a label map has one channel of 8 bits, a class a pixel.')
+        if labels.shape != image.shape[:2]:
+            raise ValueError(f'{self.labels} has {labels.shape} pixels, its picture {self.image} '
+                             f'has {image.shape[:2]}: make the label map of the whole picture.')
+        return image[..., ::-1], labels
+
+
+def find_pictures(root: Path, part: str) -> list[Picture]:
+    """The pictures in ``root/images/part`` that have a map in ``root/annotations/part``.
+
+    Raises:
+        FileNotFoundError: If a folder is missing.
+        ValueError: If no picture has a label map.
+    """
+    folders = [root / kind / part for kind in (_IMAGES, _MAPS)]
+    for folder in folders:
+        if not folder.is_dir():
+            raise FileNotFoundError(f'There is no folder {folder}: expected pictures in '
+                                    f'{_IMAGES}/{part} and label maps in {_MAPS}/{part}.')
+    maps = {path.stem: path for path in sorted(folders[1].iterdir())}
+    found = [Picture(path, maps[path.stem]) for path in sorted(folders[0].iterdir())
+             if path.suffix.lower() in _EXTENSIONS and path.stem in maps]
+    if not found:
+        raise ValueError(f'No picture of {folders[0]} has a label map of the same name in '
+                         f'{folders[1]}: nothing is labelled.')
+    return found
+
+
+def cut_tiles(image: np.ndarray, labels: np.ndarray, size: int) -> tuple[Tensor, Tensor]:
+    """Cut a picture into tiles, its border repeated and ignored where a tile reaches over it.
+
+    Args:
+        image: (H, W, 3) uint8.
+        labels: (H, W) uint8.
+        size: Side S of a tile.
+
+    Returns:
+        Tiles (N, 3, S, S) and their labels (N, S, S), uint8.
+    """
+    below, right = (-side % size for side in labels.shape)
+    image = np.pad(image, ((0, below), (0, right), (0, 0)), mode='edge')
+    labels = np.pad(labels, ((0, below), (0, right)), constant_values=IGNORED)
+    tiles = torch.from_numpy(image).unfold(0, size, size).unfold(1, size, size)
+    maps = torch.from_numpy(labels).unfold(0, size, size).unfold(1, size, size)
+    return tiles.flatten(0, 1).contiguous(), maps.flatten(0, 1).contiguous()
+
+
+@dataclass(frozen=True)
+class FrozenTokens:
+    """Tokens of a frozen encoder beside the labels of their patches.
+
+    Attributes:
+        tokens: (N, L, D) float32.
+        labels: (N, L, P * P) uint8.
+    """
+
+    tokens: Tensor
+    labels: Tensor
+
+    @classmethod
+    def join(cls, parts: Sequence[FrozenTokens]) -> FrozenTokens:
+        """Those of several pictures as one."""
+        return cls(torch.cat([part.tokens for part in parts]),
+                   torch.cat([part.labels for part in parts]))
+
+
+@dataclass(frozen=True)
+class FrozenEncoder:
+    """An encoder with what it reads.
+
+    Attributes:
+        encoder: In evaluation mode; its last output is a feature map (N, D, h, w).
+        size: Side S of the tiles.
+        mean: Mean of each channel, of RGB in 0 to 255.
+        std: Standard deviation of each channel.
+    """
+
+    encoder: nn.Module
+    size: int
+    mean: Sequence[float] = IMAGENET_MEAN
+    std: Sequence[float] = IMAGENET_STD
+
+    @classmethod
+    def from_config(cls, cfg: Config, checkpoint: str | None = None,
+                    size: int | None = None) -> FrozenEncoder:
+        """The ``model.backbone`` of any config of mmpretrain, mmdet or mmseg.
+
+        Args:
+            cfg: The config. Mean and deviation are those of its ``model.data_preprocessor``.
+            checkpoint: Its weights, see ``load_encoder``; None: random start values.
+            size: Side of the tiles; None: the image size of the pre-training, which the config
+                must then say.
+
+        Raises:
+            ValueError: If the config has no backbone, or does not say the size, or the weights do
+                not fit.
+        """
+        model = cfg.get('model') or {}
+        if 'backbone' not in model:
+            raise ValueError(f'The config {cfg.filename or ""} has no model.backbone: name that of '
+                             'a pre-training, a classifier, a detector or a segmentor.')
+        backbone, preprocessor = dict(model.backbone), model.get('data_preprocessor') or {}
+        size = size or _image_size(backbone, preprocessor)
+        if size is None:
+            raise ValueError(f'The config {cfg.filename or ""} does not say the image size of the '
+                             'pre-training: name it as --size.')
+        if backbone['type'] == 'ADDPViT':
+            backbone.update(img_size=size, out_type='featmap')
+        backbone['init_cfg'] = None
+        with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmpretrain')):
+            encoder = MODELS.build(backbone)
+        encoder.init_weights()
+        if checkpoint is not None:
+            load_encoder(encoder, checkpoint)
+        stats = {name: preprocessor[name] for name in ('mean', 'std') if preprocessor.get(name)}
+        encoder.eval()  # mmpretrain's ViT returns nothing
+        return cls(encoder, size, **stats)
+
+    @torch.no_grad()
+    def read(self, picture: Picture) -> FrozenTokens:
+        """The tokens of a picture's tiles.
+
+        Raises:
+            ValueError: If the output is no feature map, or its grid does not divide the tile.
+        """
+        tiles, maps = cut_tiles(*picture.read(), self.size)
+        device = next(self.encoder.parameters()).device
+        mean, std = (torch.tensor(values).view(3, 1, 1) for values in (self.mean, self.std))
+        features = self.encoder(((tiles - mean) / std).to(device))[-1]
+        grid = features.shape[2:]
+        if len(grid) != 2 or grid[0] != grid[1] or self.size % grid[0]:
+            raise ValueError(
+                f'{type(self.encoder).__name__} gives {tuple(features.shape)} for tiles of '
+                f'{self.size} pixels, expected a feature map (N, D, h, h) whose h divides them: '
+                "set out_type='featmap', and a size that its patches divide.")
+        patch = self.size // grid[0]
+        labels = maps.unfold(1, patch, patch).unfold(2, patch, patch).flatten(1, 2).flatten(2)
+        return FrozenTokens(features.flatten(2).transpose(1, 2).float().cpu(), labels)
+
+
+def variation_shares(tokens: Tensor) -> dict[str, float]:
+    """Where the variation of tokens lies; the three shares sum to 1 (a two-way decomposition).
+
+    An encoder that knows little but the brightness of a tile has most of it between tiles, one that
+    tells the parts of a tile apart has it in the rest.
+
+    Args:
+        tokens: (N, L, D).
+
+    Returns:
+        ``tiles``: of the means of the tiles; ``places``: of the means of the places of the grid,
+        the same in every tile, as the position table makes them; ``within``: the rest, what differs
+        within a tile by its content.
+    """
+    tokens = tokens.double()
+    centred = tokens - tokens.mean(dim=(0, 1))
+    tiles, places = centred.mean(dim=1, keepdim=True), centred.mean(dim=0, keepdim=True)
+    parts = dict(tiles=tiles, places=places, within=centred - tiles - places)
+    squares = {name: float(part.square().sum(dim=-1).mean()) for name, part in parts.items()}
+    total = sum(squares.values()) or 1.
+    return {name: square / total for name, square in squares.items()}
+
+
+def _image_size(backbone: dict, preprocessor: dict) -> int | None:
+    """The image size of the pre-training: of the tokenizer, or of the encoder."""
+    tokenizer = (preprocessor.get('tokenizer') or {}).get('model') or {}
+    sizes = (tokenizer.get('image_size'), backbone.get('pretrain_img_size'),
+             backbone.get('img_size'))
+    return next((size for size in sizes if size is not None), None)
