@@ -5,8 +5,8 @@
 
 A minute on a CPU, before hours of a detector. CONFIG is any config with a model.backbone. ROOT
 holds images/training, annotations/training, images/validation and annotations/validation, as
-ADE20K does. Prints the mIoU on the validation pictures, mean and spread over several draws of the labelled
-ones, and how much of the tokens' variation lies within a tile; --out keeps them as JSON.
+ADE20K does. Prints the mIoU on the validation pictures, mean and spread over several draws of the
+labelled ones, and how much of the tokens' variation lies within a tile; --out keeps them as JSON.
 """
 from __future__ import annotations
 

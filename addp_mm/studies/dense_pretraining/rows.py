@@ -1,0 +1,66 @@
+"""The pre-trainings that are compared; each changes one thing of another one."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Row:
+    """One pre-training.
+
+    Attributes:
+        title: What it is called in the tables.
+        why: What it tells, in a sentence.
+        config: Its config in the study's folder; None: random start values.
+        options: What is changed in the config, as ``--cfg-options`` takes it.
+        frozen: What is changed in the backbone that reads the frozen tokens.
+        tuned: What is changed in the backbone of the detector and the segmentor.
+        reads_tokens: The encoder reads the tokens of the study's tokenizer instead of pixels.
+    """
+
+    title: str
+    why: str
+    config: str | None = 'addp.py'
+    options: Mapping[str, Any] = field(default_factory=dict)
+    frozen: Mapping[str, Any] = field(default_factory=dict)
+    tuned: Mapping[str, Any] = field(default_factory=dict)
+    reads_tokens: bool = False
+
+
+_PIXELS = {'model.pixel_head.type': 'PixelHead'}
+_NO_TOKENS = {'model.neck.token_input': False}
+_NO_DROPOUT = {'model.backbone.drop_rate': 0., 'model.neck.drop_rate': 0.}
+_DIFFUSION = 'model.data_preprocessor.diffusion.'
+_LOW_RATIOS = {_DIFFUSION + 'mask_ratio.min_ratio': 0.1}
+_PER_IMAGE = {_DIFFUSION + 'per_image': True}
+_ALL = {**_PIXELS, **_NO_TOKENS, **_NO_DROPOUT, **_LOW_RATIOS, **_PER_IMAGE}
+_NO_NORM = dict(pre_norm=False)
+
+ROWS = {
+    'scratch': Row('random start values', 'What no pre-training gives.', None),
+    'addp': Row('ADDP as in the paper', 'The decoder is told the reliable tokens, so that their '
+                'pixels teach the encoder nothing new.'),
+    'no_dropout': Row('ADDP without dropout', 'So small an encoder has nothing to spare.',
+                      options=_NO_DROPOUT),
+    'no_tokens': Row('ADDP without token input', 'The decoder knows of the reliable tokens only '
+                     'what the encoder read from their pixels.', options=_NO_TOKENS),
+    'low_ratios': Row('ADDP, ratios from 0.1', 'More of a picture is left to read.',
+                      options=_LOW_RATIOS),
+    'per_image': Row('ADDP, a ratio for each image', 'Batches differ less from step to step.',
+                     options=_PER_IMAGE),
+    'pixels': Row('ADDP with clean pixels as second loss', 'Every token must keep what its patch '
+                  'shows.', options=_PIXELS),
+    'norm_pixels': Row('the same, pixels over mean and deviation of the patch', 'Shapes count, '
+                       "brightness does not (MAE's norm_pix).",
+                       options=_PIXELS | {'model.pixel_head.norm_pix': True}),
+    'pixels_no_dropout': Row('clean pixels, no dropout, low ratios, one for each image',
+                             'All that leaves the token input as it is.',
+                             options=_PIXELS | _NO_DROPOUT | _LOW_RATIOS | _PER_IMAGE),
+    'all': Row('all of these', 'What each gives alone need not add up.', options=_ALL),
+    'mage': Row('MAGE on tokens', 'What the token predictor alone has learned.', 'mage.py',
+                reads_tokens=True, tuned=dict(pre_norm=True)),
+    'mae': Row("mmpretrain's MAE", 'The peer: it learns the pixels that it cannot see.', 'mae.py',
+               frozen=_NO_NORM),
+}

@@ -1,0 +1,244 @@
+"""Runs the study cell by cell; what has a record is not run again."""
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from ...apis.claimed_folder import try_lock
+from ...apis.stage_configs import write_config
+from ...apis.stages import Stage, run_stage
+from ...atomic_write import write_whole
+from ..frozen_tokens import FrozenEncoder, find_pictures
+from ..linear_patches import LinearPatches, draw_pictures
+from .rows import Row
+
+# Where the configs of the study have their data and their runs.
+_DATA, _RUNS = 'work_dirs/nuclei/', 'work_dirs/dense_study/'
+# The trainings that another one needs.
+_BEFORE = {'mage.py': ('vqgan', ), 'addp.py': ('vqgan', 'mage')}
+_TUNING_SEED = 100  # no seed that is reported
+RATES = (5e-4, 1e-3, 2e-3)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A training that the encoders are compared in.
+
+    Attributes:
+        config: Its config in the study's folder.
+        scores: What its evaluator calls the scores, and their names and factors to percent here.
+        chosen_by: The score that a learning rate is chosen by.
+    """
+
+    config: str
+    scores: Mapping[str, tuple[str, float]]
+    chosen_by: str
+
+
+TASKS = {
+    'detector': Task('mask-rcnn.py', {'coco/bbox_mAP': ('box AP', 100.),
+                                      'coco/segm_mAP': ('mask AP', 100.)}, 'mask AP'),
+    'segmentor': Task('upernet.py', {'mIoU': ('mIoU', 1.)}, 'mIoU'),
+}
+
+
+@dataclass(frozen=True)
+class DenseStudy:
+    """The cells of the study; several processes may share them.
+
+    Attributes:
+        configs: Folder of the study's configs.
+        data: Pictures, label maps and COCO files: images/training, annotations/training,
+            coco/instances_training.json and the same of ``validation``.
+        work_dir: Logs and weights.
+        records: A small JSON file for each cell, which may stand elsewhere than the weights.
+        rows: The pre-trainings by their short names.
+        say: Takes the lines that tell how far it is.
+    """
+
+    configs: Path
+    data: Path
+    work_dir: Path
+    records: Path
+    rows: Mapping[str, Row]
+    say: Callable[[str], None] = lambda line: None
+
+    def linear(self, name: str, labelled: int, seeds: Sequence[int]) -> dict[str, Any] | None:
+        """The linear layer on frozen tokens; None if another process measures it.
+
+        Raises:
+            ValueError: If the record was made with other settings; see also ``LinearPatches``.
+        """
+        return self._cell(f'linear/{name}_{labelled}', dict(seeds=list(seeds)),
+                          lambda: self._measure_linear(name, labelled, seeds))
+
+    def train(self, kind: str, name: str, labelled: int, seed: int,
+              rate: float | None = None) -> dict[str, Any] | None:
+        """Train a detector or a segmentor from a pre-training, on some labelled pictures.
+
+        Args:
+            kind: A key of :data:`TASKS`.
+            name: A key of ``rows``.
+            labelled: Number of labelled pictures.
+            seed: Chooses the pictures and seeds the training.
+            rate: Peak learning rate; None: the one that :meth:`choose_rate` finds.
+
+        Returns:
+            Scores on the validation pictures in percent; None if another process works on it.
+
+        Raises:
+            ValueError: If the record was made with another rate.
+        """
+        if rate is None:
+            rate = self.choose_rate(kind, name)
+        if rate is None:
+            return None
+        return self._cell(f'{kind}/{name}_{labelled}_{seed}', dict(rate=rate),
+                          lambda: self._run_task(kind, name, labelled, seed, rate))
+
+    def choose_rate(self, kind: str, name: str, labelled: int = 32) -> float | None:
+        """The best of :data:`RATES` for a row, by training pictures alone.
+
+        So many of them are learned from, as many others scored.
+        """
+        task, tried = TASKS[kind], {}
+        for rate in RATES:
+            record = self._cell(
+                f'{kind}/rates/{name}_{rate:g}', dict(rate=rate),
+                lambda rate=rate: self._run_task(kind, name, labelled, _TUNING_SEED, rate, True))
+            if record is None:
+                return None
+            tried[rate] = record['scores'][task.chosen_by]
+        return max(tried, key=tried.get)
+
+    def pretrain(self, name: str) -> Path | None:
+        """The checkpoint of a row, trained now if it is not there; None for random start values."""
+        row = self.rows[name]
+        if row.config is None:
+            return None
+        for part in _BEFORE.get(row.config, ()):
+            run_stage(self._stage(part, self._config(f'{part}.py')), self.say, f'[{part}]')
+        stage = self._stage(name, self._config(row.config, row.options))
+        started = time.monotonic()
+        trains = not stage.is_finished
+        run_stage(stage, self.say, f'[{name}]')
+        if trains:
+            self._write(f'pretraining/{name}', dict(
+                seconds=round(time.monotonic() - started), epochs=stage.cfg.train_cfg.max_epochs,
+                scores=_last_scores(stage.work_dir, ('token/cross_entropy', ))))
+        return stage.checkpoint
+
+    def _measure_linear(self, name: str, labelled: int, seeds: Sequence[int]) -> dict[str, Any]:
+        checkpoint, row = self.pretrain(name), self.rows[name]
+        cfg = self._config('addp.py', self._encoder(row, row.frozen))
+        encoder = FrozenEncoder.from_config(cfg, checkpoint and str(checkpoint))
+        pictures = [find_pictures(self.data, part) for part in ('training', 'validation')]
+        return LinearPatches(encoder).measure(*pictures, labelled, seeds)
+
+    def _run_task(self, kind: str, name: str, labelled: int, seed: int, rate: float,
+                  tuning: bool = False) -> dict[str, Any]:
+        task, checkpoint = TASKS[kind], self.pretrain(name)
+        cfg = self._config(task.config, {
+            'randomness.seed': seed, 'optim_wrapper.optimizer.lr': rate,
+            'train_dataloader.dataset.indices': self._indices(labelled, seed),
+            **self._encoder(self.rows[name], self.rows[name].tuned)})
+        if checkpoint is None:
+            cfg.model.backbone.init_cfg = None
+            cfg.optim_wrapper.paramwise_cfg.layer_decay_rate = 1.
+        else:
+            cfg.model.backbone.init_cfg.checkpoint = str(checkpoint)
+        if tuning:
+            _score_training_pictures(cfg, self._indices(2 * labelled, seed)[labelled:])
+        stage = self._stage(f'{kind}_{name}_{labelled}_{seed}' + f'_{rate:g}' * tuning, cfg)
+        started = time.monotonic()
+        run_stage(stage, self.say, f'[{stage.name}]')
+        found = _last_scores(stage.work_dir, task.scores)
+        scores = {label: round(factor * found[key], 2)
+                  for key, (label, factor) in task.scores.items()}
+        return dict(scores=scores, seconds=round(time.monotonic() - started))
+
+    def _encoder(self, row: Row, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """What a row changes in the config of its encoder."""
+        if row.reads_tokens:
+            tokenizer = self._config('mage.py').model.data_preprocessor.tokenizer
+            tokenizer.model.type = 'mmpretrain.VQGAN'
+            changes = {**changes, 'tokenizer': tokenizer}
+        return {f'model.backbone.{key}': value for key, value in changes.items()}
+
+    def _indices(self, number: int, seed: int) -> list[int]:
+        """The draw of :func:`draw_pictures` as places in the list of all training pictures."""
+        pictures = find_pictures(self.data, 'training')
+        if number > len(pictures):
+            raise ValueError(f'{number} labelled pictures are needed, {self.data} has '
+                             f'{len(pictures)} for training: ask for fewer.')
+        places = {picture: place for place, picture in enumerate(pictures)}
+        return [places[picture] for picture in draw_pictures(pictures, number, seed)]
+
+    def _config(self, path: str, options: Mapping[str, Any] | None = None) -> Config:
+        cfg = Config.fromfile(self.configs / path, import_custom_modules=False)
+        cfg = Config(self._placed(cfg.to_dict()), format_python_code=False)
+        cfg.merge_from_dict(dict(options or {}))
+        return cfg
+
+    def _placed(self, value: Any) -> Any:
+        """A config with the study's folders in the place of the written ones."""
+        if isinstance(value, Mapping):
+            return {key: self._placed(inner) for key, inner in value.items()}
+        if isinstance(value, (list, tuple)):
+            return type(value)(self._placed(inner) for inner in value)
+        if isinstance(value, str):
+            value = value.replace(_DATA, f'{self.data}/').replace(_RUNS, f'{self.work_dir}/')
+        return value
+
+    def _stage(self, name: str, cfg: Config) -> Stage:
+        folder = self.work_dir / name
+        path = folder / 'config.py'
+        cfg.work_dir = str(folder)
+        if not path.is_file():
+            write_config(cfg, path)
+        return Stage(name, path, folder)
+
+    def _cell(self, name: str, settings: Mapping[str, Any],
+              measure: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+        path = self.records / f'{name}.json'
+        with try_lock(self.work_dir / 'locks' / f'{name}.lock') as is_ours:
+            if not is_ours:
+                return None
+            if not path.is_file():
+                self._write(name, dict(settings) | measure())
+        record = json.loads(path.read_text(encoding='utf-8'))
+        others = [key for key, value in settings.items() if record.get(key) != value]
+        if others:
+            raise ValueError(f'{path} was made with other settings ({", ".join(others)} differ): '
+                             'remove it to measure anew, or ask for what it holds.')
+        return record
+
+    def _write(self, name: str, record: Mapping[str, Any]) -> None:
+        path = self.records / f'{name}.json'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, (json.dumps(record, indent=2) + '\n').encode())
+
+
+def _score_training_pictures(cfg: Config, indices: Sequence[int]) -> None:
+    """Validate on training pictures that are not learned from."""
+    data, source = cfg.val_dataloader.dataset, cfg.train_dataloader.dataset
+    data.update({key: source[key] for key in ('ann_file', 'data_prefix') if key in source})
+    data.indices = list(indices)
+    if 'ann_file' in cfg.val_evaluator:
+        cfg.val_evaluator.ann_file = None  # that would count all pictures of the file
+
+
+def _last_scores(folder: Path, names: Sequence[str] | Mapping[str, Any]) -> dict[str, float]:
+    """The last of each score in the logs of a run; those that were never measured are left out."""
+    found = {}
+    for path in sorted(folder.glob('*/vis_data/scalars.json')):
+        for line in path.read_text().splitlines():
+            values = json.loads(line)
+            found.update({name: values[name] for name in names if name in values})
+    return found

@@ -1,0 +1,63 @@
+"""Tables of the study's records; a cell that was not run yet is a dash."""
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from ...apis.sweep_report import markdown_table
+from ...atomic_write import write_whole
+from .rows import Row
+from .study import TASKS
+
+MISSING = '-'
+
+
+def write_tables(records: Path, rows: Mapping[str, Row], labelled: Sequence[int],
+                 seeds: Sequence[int]) -> str:
+    """Write ``table.md`` beside the records: a line for each row and number of labelled pictures.
+
+    Args:
+        records: Folder of the records.
+        rows: The rows by their short names; those without a record are left out.
+        labelled: Numbers of labelled pictures.
+        seeds: The runs that are averaged, as far as they were made.
+
+    Returns:
+        The table in Markdown.
+    """
+    lines = [line for number in labelled for name, row in rows.items()
+             if (line := _line(records, name, row, number, seeds))]
+    text = markdown_table(lines) if lines else 'No cell has a record yet.\n'
+    write_whole(records / 'table.md', text.encode())
+    return text
+
+
+def _line(records: Path, name: str, row: Row, labelled: int,
+          seeds: Sequence[int]) -> dict[str, str] | None:
+    linear = _read(records / f'linear/{name}_{labelled}.json')
+    line = {'labelled': str(labelled), 'encoder': row.title, 'linear mIoU': MISSING,
+            'within tiles': MISSING}
+    if linear:
+        line['linear mIoU'] = _summary(linear['miou'])
+        line['within tiles'] = f'{linear["variation"]["within"]:.0%}'
+    for kind, task in TASKS.items():
+        runs = [_read(records / f'{kind}/{name}_{labelled}_{seed}.json') for seed in seeds]
+        made = [run for run in runs if run]
+        for score, _ in task.scores.values():
+            line[score] = _summary([run['scores'][score] for run in made])
+    return line if set(list(line.values())[2:]) != {MISSING} else None
+
+
+def _summary(values: Sequence[float]) -> str:
+    if not values:
+        return MISSING
+    if len(values) == 1:
+        return f'{values[0]:.1f} (one run)'
+    return f'{mean(values):.1f} ± {stdev(values):.1f}'
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    return json.loads(path.read_text(encoding='utf-8')) if path.is_file() else None

@@ -1,0 +1,47 @@
+# mmpretrain's MAE with the same encoder on the same crops, for comparison.
+_base_ = '_base_/pictures.py'
+
+model = dict(
+    type='MAE',
+    data_preprocessor=dict(
+        type='SelfSupDataPreprocessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        to_rgb=True),
+    backbone=dict(type='MAEViT', img_size=_base_.image_size, mask_ratio=0.75, **_base_.encoder),
+    neck=dict(
+        type='MAEPretrainDecoder',
+        num_patches=64,
+        patch_size=8,
+        embed_dim=96,
+        decoder_embed_dim=96,
+        decoder_depth=2,
+        decoder_num_heads=4),
+    head=dict(
+        type='MAEPretrainHead',
+        norm_pix=True,
+        patch_size=8,
+        loss=dict(type='PixelReconstructionLoss', criterion='L2')))
+val_dataloader = val_cfg = val_evaluator = None
+
+max_epochs, warmup_epochs = 56, 4
+train_cfg = dict(by_epoch=True, max_epochs=max_epochs)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, end=warmup_epochs, convert_to_iter_based=True),
+    dict(
+        type='CosineAnnealingLR',
+        begin=warmup_epochs,
+        end=max_epochs,
+        convert_to_iter_based=True)
+]
+optim_wrapper = dict(
+    constructor='DefaultOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        _delete_=True,
+        custom_keys=dict(  # mmpretrain's recipe
+            ln=dict(decay_mult=0.),
+            bias=dict(decay_mult=0.),
+            pos_embed=dict(decay_mult=0.),
+            mask_token=dict(decay_mult=0.),
+            cls_token=dict(decay_mult=0.))))
+work_dir = 'work_dirs/dense_study/mae'

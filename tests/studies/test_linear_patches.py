@@ -1,0 +1,170 @@
+"""Made-up pictures whose label map an encoder shows or hides."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from torch import nn
+
+import addp_mm  # noqa: F401  (registers)
+from addp_mm.studies.frozen_tokens import (
+    IGNORED,
+    FrozenEncoder,
+    cut_tiles,
+    find_pictures,
+    variation_shares,
+)
+from addp_mm.studies.linear_patches import LinearFit, LinearPatches, draw_pictures
+
+ARCH = dict(embed_dims=32, num_layers=1, num_heads=2, feedforward_channels=32)
+FIT = LinearFit(iterations=60, batch_size=64, lr=0.1)
+
+
+class Pixels(nn.Module):
+    """An encoder whose tokens are the pixels of their patches of 4 x 4."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unused = nn.Parameter(torch.zeros(1))
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor]:
+        return (nn.functional.pixel_unshuffle(images, 4), )
+
+
+class Nothing(Pixels):
+    """An encoder that gives the same for every place."""
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor]:
+        return (torch.zeros(len(images), 8, images.shape[2] // 4, images.shape[3] // 4), )
+
+
+@pytest.fixture(scope='module')
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures of 20 x 16 pixels whose bright pixels are of class 1."""
+    root = tmp_path_factory.mktemp('pictures')
+    rng = np.random.default_rng(0)
+    for part in ('training', 'validation'):
+        for kind in ('images', 'annotations'):
+            (root / kind / part).mkdir(parents=True)
+        for i in range(6):
+            labels = (rng.random((20, 16)) < 0.4).astype(np.uint8)
+            image = np.repeat(np.where(labels, 200, 50)[..., None], 3, axis=2).astype(np.uint8)
+            cv2.imwrite(str(root / 'images' / part / f'{i}.png'), image)
+            cv2.imwrite(str(root / 'annotations' / part / f'{i}.png'), labels)
+    return root
+
+
+def measure(root: Path, encoder: nn.Module, **kwargs) -> dict:
+    pictures = [find_pictures(root, part) for part in ('training', 'validation')]
+    frozen = FrozenEncoder(encoder, size=8)
+    settings = dict(num_labelled=3, seeds=(0, 1)) | kwargs
+    return LinearPatches(frozen, FIT).measure(*pictures, **settings)
+
+
+def test_what_the_tokens_show_is_read_and_what_they_hide_is_not(root: Path):
+    seen, hidden = measure(root, Pixels()), measure(root, Nothing())
+    assert len(seen['miou']) == 2
+    assert seen['mean'] > 95
+    assert hidden['mean'] == pytest.approx(30, abs=3)       # background everywhere: 60 % and none
+
+
+def test_the_same_seed_draws_and_scores_the_same(root: Path):
+    assert measure(root, Pixels()) == measure(root, Pixels())
+    pictures = find_pictures(root, 'training')
+    assert draw_pictures(pictures, 3, 0) == draw_pictures(pictures, 6, 0)[:3]
+    assert draw_pictures(pictures, 3, 0) != draw_pictures(pictures, 3, 1)
+
+
+def test_what_reaches_over_the_border_is_ignored():
+    image, labels = np.full((10, 8, 3), 7, np.uint8), np.ones((10, 8), np.uint8)
+    tiles, maps = cut_tiles(image, labels, 8)
+    assert tiles.shape == (2, 3, 8, 8) and (tiles == 7).all()
+    assert (maps[0] == 1).all()
+    assert (maps[1, :2] == 1).all() and (maps[1, 2:] == IGNORED).all()
+
+
+def test_tiles_and_labels_stay_together():
+    labels = np.arange(16 * 24, dtype=np.uint16).reshape(16, 24).astype(np.uint8)
+    image = np.repeat(labels[..., None], 3, axis=2)
+    tiles, maps = cut_tiles(image, labels, 8)
+    assert torch.equal(tiles[:, 0], maps)
+    assert torch.equal(maps[4], torch.from_numpy(labels[8:, 8:16].copy()))
+
+
+@pytest.mark.parametrize('shape, largest', [((5, 1, 2), 'tiles'), ((1, 7, 2), 'places'),
+                                            ((5, 7, 2), 'within')])
+def test_variation_is_found_where_it_lies(shape: tuple[int, ...], largest: str):
+    noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    shares = variation_shares(noise.expand(5, 7, 2))
+    assert sum(shares.values()) == pytest.approx(1)
+    assert max(shares, key=shares.get) == largest
+    if largest != 'within':
+        assert shares[largest] == pytest.approx(1)
+
+
+def config(**backbone) -> Config:
+    return Config(dict(model=dict(backbone=dict(
+        type='ADDPViT', arch=ARCH, patch_size=4, **backbone))))
+
+
+def test_an_encoder_of_a_config_keeps_its_weights(root: Path, tmp_path: Path):
+    encoder = FrozenEncoder.from_config(config(), size=8)
+    weights = {f'backbone.{k}': v for k, v in encoder.encoder.state_dict().items()}
+    torch.save(dict(state_dict=weights), tmp_path / 'addp.pth')
+    again = FrozenEncoder.from_config(config(), str(tmp_path / 'addp.pth'), size=8)
+    picture = find_pictures(root, 'training')[0]
+    read = encoder.read(picture)
+    assert read.tokens.shape == (6, 4, 32) and read.labels.shape == (6, 4, 16)
+    torch.testing.assert_close(again.read(picture).tokens, read.tokens)
+    with pytest.raises(ValueError, match='does not fit the ADDPViT'):
+        FrozenEncoder.from_config(config(in_channels=1), str(tmp_path / 'addp.pth'), size=8)
+
+
+@pytest.mark.parametrize('cfg, message', [
+    (Config(dict(model=dict(type='X'))), 'has no model.backbone'),
+    (config(), 'name it as --size')])
+def test_a_config_that_does_not_tell_enough_is_named(cfg: Config, message: str):
+    with pytest.raises(ValueError, match=message):
+        FrozenEncoder.from_config(cfg)
+
+
+def test_patches_that_do_not_divide_the_tile_are_named(root: Path):
+    with pytest.raises(ValueError, match='whose h divides them'):
+        FrozenEncoder(nn.Sequential(nn.Conv2d(3, 2, 4, 3), nn.Flatten(0, -1)), 8).read(
+            find_pictures(root, 'training')[0])
+
+
+def test_labels_that_cannot_be_right_are_named(root: Path, tmp_path: Path):
+    picture = find_pictures(root, 'training')[0]
+    small, colours = tmp_path / 'small.png', tmp_path / 'colours.png'
+    cv2.imwrite(str(small), np.zeros((5, 5), np.uint8))
+    cv2.imwrite(str(colours), np.zeros((20, 16, 3), np.uint8))
+    broken = tmp_path / 'broken.png'
+    broken.write_bytes(b'no picture')
+    for path, message in ((small, 'its picture'), (colours, 'one channel of 8 bits'),
+                          (broken, 'not a readable picture')):
+        with pytest.raises(ValueError, match=message):
+            type(picture)(picture.image, path).read()
+
+
+def test_no_labelled_picture_is_named(root: Path, tmp_path: Path):
+    with pytest.raises(ValueError, match='choose 1 to 6'):
+        measure(root, Pixels(), num_labelled=7)
+    with pytest.raises(FileNotFoundError, match='There is no folder'):
+        find_pictures(tmp_path, 'training')
+    for kind in ('images', 'annotations'):
+        (tmp_path / kind / 'training').mkdir(parents=True)
+    with pytest.raises(ValueError, match='nothing is labelled'):
+        find_pictures(tmp_path, 'training')
+
+
+def test_label_maps_without_a_label_are_named(root: Path, tmp_path: Path):
+    picture = find_pictures(root, 'training')[0]
+    cv2.imwrite(str(tmp_path / 'empty.png'), np.full((20, 16), IGNORED, np.uint8))
+    empty = type(picture)(picture.image, tmp_path / 'empty.png')
+    with pytest.raises(ValueError, match='nothing is labelled'):
+        LinearPatches(FrozenEncoder(Pixels(), 8), FIT).measure([empty], [picture], 1)
