@@ -20,11 +20,11 @@ from mmengine.config import Config, DictAction
 
 import addp_mm  # noqa: F401  (registers)
 from addp_mm.apis.launch import run_tool
-from addp_mm.apis.sweep_report import markdown_table
 from addp_mm.atomic_write import write_whole
+from addp_mm.checkpoints.weight_files import sha256_of
 from addp_mm.studies.frozen_tokens import FrozenEncoder, find_pictures
 from addp_mm.studies.linear_patches import LinearPatches, table_row
-from addp_mm.weights import sha256_of
+from addp_mm.studies.tables import markdown_table
 
 
 def parse_args(words: list[str] | None = None) -> argparse.Namespace:

@@ -19,7 +19,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
-from ..models.backbones import load_encoder
+from ..checkpoints.pretrained_init import load_encoder
 from ..models.layers import IMAGENET_MEAN, IMAGENET_STD
 from ..registry import MODELS
 

@@ -13,7 +13,7 @@ model = dict(
             channels_last=True),
         token_predictor=dict(
             model={{_base_.token_predictor}},
-            checkpoint='work_dirs/dense_study/mage/epoch_32.pth',
+            checkpoint='work_dirs/dense_study/mage/epoch_20.pth',
             dtype='bfloat16'),
         diffusion=dict(
             type='DiffusionProcess',
@@ -24,7 +24,7 @@ model = dict(
     neck=dict(type='TokenDecoder', embed_dims=96, depth=2, num_heads=4),
     head=dict(type='TokenHead', loss=dict(type='MaskedTokenLoss', target='soft')))
 
-max_epochs, warmup_epochs = 20, 2
+max_epochs, warmup_epochs = 10, 1
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=max_epochs)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, end=warmup_epochs, convert_to_iter_based=True),

@@ -24,7 +24,7 @@ model = dict(
         loss=dict(type='PixelReconstructionLoss', criterion='L2')))
 val_dataloader = val_cfg = val_evaluator = None
 
-max_epochs, warmup_epochs = 56, 4
+max_epochs, warmup_epochs = 40, 3
 train_cfg = dict(by_epoch=True, max_epochs=max_epochs)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, end=warmup_epochs, convert_to_iter_based=True),

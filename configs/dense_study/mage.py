@@ -12,8 +12,8 @@ model = dict(
             channels_last=True)),
     token_predictor={{_base_.token_predictor}})
 
-max_epochs, warmup_epochs = 32, 2
-train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=16)
+max_epochs, warmup_epochs = 20, 2
+train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=10)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, end=warmup_epochs, convert_to_iter_based=True),
     dict(

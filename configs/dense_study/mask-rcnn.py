@@ -70,10 +70,11 @@ val_dataloader = dict(
         test_mode=True,
         pipeline=[
             dict(type='LoadImageFromFile'),
+            dict(type='Resize', scale_factor=1.0),
             dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
             dict(
                 type='PackDetInputs',
-                meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape'))
+                meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'))
         ]))
 test_dataloader = val_dataloader
 val_evaluator = dict(

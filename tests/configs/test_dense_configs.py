@@ -13,6 +13,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.structures import InstanceData, PixelData
 
+from addp_mm.models.addp import ADDPViT
 from addp_mm.models.vqgan import VQGAN
 from tests.helpers.dense_runs import needs_dense
 
@@ -49,8 +50,13 @@ def shrink(cfg: Config, folder: Path) -> Config:
             neck=dict(in_channels=32, embed_dim=32),
             decode_head=dict(in_channels=[32] * 4, channels=16),
             auxiliary_head=dict(in_channels=32, channels=16)).items():
-        if part in cfg.model:
+        if cfg.model.get(part):
             cfg.model[part].update({k: v for k, v in sizes.items() if k in cfg.model[part]})
+    if cfg.model.get('decode_head', {}).get('num_convs') == 0:      # a linear layer alone
+        cfg.model.decode_head.update(in_channels=32, channels=32)
+    if cfg.model.type == 'FCOS':
+        cfg.model.neck.out_channels = 32
+        cfg.model.bbox_head.update(in_channels=32, feat_channels=32)
     if 'data_preprocessor' in cfg.model and 'size' in cfg.model.data_preprocessor:
         cfg.model.data_preprocessor.size = (SIZE, SIZE)
     return cfg
@@ -106,13 +112,29 @@ def test_config_builds_and_learns(path: Path, tmp_path: Path):
     assert all(loss.isfinite().all() for loss in losses.values())
     changed = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
     encoder = {name for name in changed if name.startswith('backbone.')}
-    assert any(name.startswith('neck.') for name in changed)
+    assert any(name.startswith('neck.') for name in changed) or cfg.model.get('neck') is None
     assert any('head.' in name for name in changed)
     if 'frozen' in path.stem:
         assert not encoder
+        assert not any(p.requires_grad for p in model.backbone.parameters())
     elif 'r50' not in path.stem:
         assert {f'backbone.layers.{i}.attn.qkv.weight' for i in range(NUM_LAYERS)} <= encoder
         assert any('rel' in name for name in encoder)
+
+
+@pytest.mark.parametrize(
+    'name', ['mmseg/linear_vit-b_frozen_40k', 'mmdet/fcos_vitdet-b_frozen_12e'])
+def test_frozen_features_are_those_of_the_pretraining(name: str, tmp_path: Path):
+    _, model = build(CONFIGS / f'{name}.py', tmp_path)
+    ours = model.backbone
+    encoder = ADDPViT(arch=ours.arch_settings, img_size=ours.img_size, patch_size=16,
+                      with_cls_token=False)
+    weights = {key: value for key, value in ours.state_dict().items() if '.rel' not in key}
+    encoder.load_state_dict(weights)
+    encoder.eval()
+    ours.eval()
+    images = torch.randn(1, 3, *ours.img_size)
+    torch.testing.assert_close(ours(images)[-1], encoder(images)[-1], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize('name, decay, drop_path, max_iters', [

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import json
-import time
+import resource
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +10,10 @@ from typing import Any
 
 from mmengine.config import Config
 
-from ...apis.claimed_folder import try_lock
-from ...apis.stage_configs import write_config
-from ...apis.stages import Stage, run_stage
 from ...atomic_write import write_whole
+from ...own_images.configs import write_config
+from ...own_images.trainings import Stage, run_stage
+from ...result_folder import try_lock
 from ..frozen_tokens import FrozenEncoder, find_pictures
 from ..linear_patches import LinearPatches, draw_pictures
 from .rows import Row
@@ -125,12 +125,11 @@ class DenseStudy:
         for part in _BEFORE.get(row.config, ()):
             run_stage(self._stage(part, self._config(f'{part}.py')), self.say, f'[{part}]')
         stage = self._stage(name, self._config(row.config, row.options))
-        started = time.monotonic()
-        trains = not stage.is_finished
+        started, trains = _seconds_of_children(), not stage.is_finished
         run_stage(stage, self.say, f'[{name}]')
         if trains:
             self._write(f'pretraining/{name}', dict(
-                seconds=round(time.monotonic() - started), epochs=stage.cfg.train_cfg.max_epochs,
+                cpu_seconds=round(_seconds_of_children() - started), epochs=stage.cfg.train_cfg.max_epochs,
                 scores=_last_scores(stage.work_dir, ('token/cross_entropy', ))))
         return stage.checkpoint
 
@@ -156,12 +155,12 @@ class DenseStudy:
         if tuning:
             _score_training_pictures(cfg, self._indices(2 * labelled, seed)[labelled:])
         stage = self._stage(f'{kind}_{name}_{labelled}_{seed}' + f'_{rate:g}' * tuning, cfg)
-        started = time.monotonic()
+        started = _seconds_of_children()
         run_stage(stage, self.say, f'[{stage.name}]')
         found = _last_scores(stage.work_dir, task.scores)
         scores = {label: round(factor * found[key], 2)
                   for key, (label, factor) in task.scores.items()}
-        return dict(scores=scores, seconds=round(time.monotonic() - started))
+        return dict(scores=scores, cpu_seconds=round(_seconds_of_children() - started))
 
     def _encoder(self, row: Row, changes: Mapping[str, Any]) -> dict[str, Any]:
         """What a row changes in the config of its encoder."""
@@ -223,6 +222,12 @@ class DenseStudy:
         path = self.records / f'{name}.json'
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, (json.dumps(record, indent=2) + '\n').encode())
+
+
+def _seconds_of_children() -> float:
+    """Processor time of the trainings so far: on a busy machine the clock says little."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _score_training_pictures(cfg: Config, indices: Sequence[int]) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from ...apis.sweep_report import markdown_table
 from ...atomic_write import write_whole
+from ..tables import markdown_table
 from .rows import Row
 from .study import TASKS
 

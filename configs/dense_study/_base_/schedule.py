@@ -1,6 +1,6 @@
 # What the detector and the segmentor of the study share. The rate is that of the head; an encoder's
 # layers have lower ones (`layer_decay_rate`).
-pretrained = 'work_dirs/dense_study/addp/epoch_20.pth'
+pretrained = 'work_dirs/dense_study/addp/epoch_10.pth'
 backbone = dict(
     arch=dict(embed_dims=96, num_layers=4, num_heads=4, feedforward_channels=384),
     patch_size=8,

@@ -1,0 +1,99 @@
+"""The study on a few made-up pictures, with its own configs at a tiny size."""
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+
+from addp_mm.registry import MODELS
+from addp_mm.studies.dense_pretraining import ROWS, DenseStudy, write_tables
+from addp_mm.studies.frozen_tokens import find_pictures
+from addp_mm.studies.linear_patches import draw_pictures
+
+CONFIGS = Path(__file__).resolve().parents[3] / 'configs' / 'dense_study'
+PRETRAININGS = {name: row for name, row in ROWS.items() if row.config}
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp('data')
+    rng = np.random.default_rng(0)
+    for part in ('training', 'validation'):
+        for kind in ('images', 'annotations'):
+            (root / kind / part).mkdir(parents=True)
+        for i in range(5):
+            labels = np.kron(rng.random((8, 8)) < 0.4, np.ones((8, 8))).astype(np.uint8)
+            image = np.repeat(np.where(labels, 200, 50)[..., None], 3, axis=2).astype(np.uint8)
+            cv2.imwrite(str(root / 'images' / part / f'{i}.png'), image)
+            cv2.imwrite(str(root / 'annotations' / part / f'{i}.png'), labels)
+    return root
+
+
+@pytest.fixture
+def study(data: Path, tmp_path: Path) -> DenseStudy:
+    return DenseStudy(CONFIGS, data, tmp_path / 'runs', tmp_path / 'records', ROWS)
+
+
+def test_a_cell_is_measured_once_and_refuses_other_settings(study: DenseStudy):
+    record = study.linear('scratch', 2, seeds=[0])
+    path = study.records / 'linear' / 'scratch_2.json'
+    assert json.loads(path.read_text()) == record
+    path.write_text(json.dumps(record | dict(mean=-1.)))
+    assert study.linear('scratch', 2, seeds=[0])['mean'] == -1.     # from the record
+    with pytest.raises(ValueError, match='made with other settings'):
+        study.linear('scratch', 2, seeds=[0, 1])
+
+
+def test_every_part_draws_the_same_pictures(study: DenseStudy, data: Path):
+    pictures = find_pictures(data, 'training')
+    drawn = [pictures[i] for i in study._indices(3, seed=1)]
+    assert drawn == draw_pictures(pictures, 3, seed=1)
+    with pytest.raises(ValueError, match='6 labelled pictures are needed'):
+        study._indices(6, seed=1)
+
+
+@pytest.mark.parametrize('name', PRETRAININGS)
+def test_each_row_is_a_training_in_the_folders_of_the_study(name: str, study: DenseStudy):
+    cfg = study._config(ROWS[name].config, ROWS[name].options)
+    text = cfg.dump()
+    assert 'work_dirs/' not in text and str(study.data) in text
+    if name != 'mae':
+        for part in cfg.model.data_preprocessor.values():
+            if 'checkpoint' in part:
+                part.checkpoint = None
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(cfg.model)
+    if name == 'all':
+        assert model.pixel_head is not None and not model.neck.token_input
+        assert model.data_preprocessor.diffusion.per_image
+        assert model.data_preprocessor.diffusion.mask_ratio.ratios.min() < 0.12
+
+
+def test_rows_change_what_they_name():
+    base = Config.fromfile(CONFIGS / 'addp.py')
+    changed = [json.dumps(dict(row.options), sort_keys=True) for row in ROWS.values()
+               if row.config == 'addp.py']
+    assert len(set(changed)) == len(changed)
+    for row in ROWS.values():
+        for key in row.options if row.config == 'addp.py' else ():
+            if 'pixel_head' not in key:     # the paper has none
+                holder = base
+                for part in key.split('.')[:-1]:
+                    holder = holder[part]
+
+
+def test_the_table_has_what_was_measured_and_dashes_for_the_rest(tmp_path: Path):
+    for seed, score in ((0, 20.), (1, 30.)):
+        path = tmp_path / 'detector' / f'addp_32_{seed}.json'
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(dict(scores={'box AP': score, 'mask AP': score - 1})))
+    text = write_tables(tmp_path, ROWS, [8, 32], [0, 1, 2])
+    assert (tmp_path / 'table.md').read_text() == text
+    line = next(line for line in text.splitlines() if 'ADDP as in the paper' in line)
+    assert line == '| 32 | ADDP as in the paper | - | - | 25.0 ± 7.1 | 24.0 ± 7.1 | - |'
+    assert 'random start values' not in text
