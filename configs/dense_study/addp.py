@@ -24,7 +24,7 @@ model = dict(
     neck=dict(type='TokenDecoder', embed_dims=96, depth=2, num_heads=4),
     head=dict(type='TokenHead', loss=dict(type='MaskedTokenLoss', target='soft')))
 
-max_epochs, warmup_epochs = 10, 1
+max_epochs, warmup_epochs = 6, 1
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=max_epochs)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, end=warmup_epochs, convert_to_iter_based=True),

@@ -18,6 +18,7 @@ class Row:
         frozen: What is changed in the backbone that reads the frozen tokens.
         tuned: What is changed in the backbone of the detector and the segmentor.
         reads_tokens: The encoder reads the tokens of the study's tokenizer instead of pixels.
+        pretrained_as: The row whose checkpoint is taken; None: it has one of its own.
     """
 
     title: str
@@ -27,6 +28,7 @@ class Row:
     frozen: Mapping[str, Any] = field(default_factory=dict)
     tuned: Mapping[str, Any] = field(default_factory=dict)
     reads_tokens: bool = False
+    pretrained_as: str | None = None
 
 
 _PIXELS = {'model.pixel_head.type': 'PixelHead'}
@@ -42,6 +44,8 @@ ROWS = {
     'scratch': Row('random start values', 'What no pre-training gives.', None),
     'addp': Row('ADDP as in the paper', 'The decoder is told the reliable tokens, so that their '
                 'pixels teach the encoder nothing new.'),
+    'addp_norm': Row('the same, `pre_norm` kept in the detector', 'The norm that pre-training had '
+                     'behind the position table.', tuned=dict(pre_norm=True), pretrained_as='addp'),
     'no_dropout': Row('ADDP without dropout', 'So small an encoder has nothing to spare.',
                       options=_NO_DROPOUT),
     'no_tokens': Row('ADDP without token input', 'The decoder knows of the reliable tokens only '

@@ -120,6 +120,8 @@ class DenseStudy:
     def pretrain(self, name: str) -> Path | None:
         """The checkpoint of a row, trained now if it is not there; None for random start values."""
         row = self.rows[name]
+        if row.pretrained_as is not None:
+            return self.pretrain(row.pretrained_as)
         if row.config is None:
             return None
         for part in _BEFORE.get(row.config, ()):
@@ -129,7 +131,8 @@ class DenseStudy:
         run_stage(stage, self.say, f'[{name}]')
         if trains:
             self._write(f'pretraining/{name}', dict(
-                cpu_seconds=round(_seconds_of_children() - started), epochs=stage.cfg.train_cfg.max_epochs,
+                cpu_seconds=round(_seconds_of_children() - started),
+                epochs=stage.cfg.train_cfg.max_epochs,
                 scores=_last_scores(stage.work_dir, ('token/cross_entropy', ))))
         return stage.checkpoint
 

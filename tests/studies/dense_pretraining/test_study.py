@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
@@ -16,7 +17,8 @@ from addp_mm.studies.frozen_tokens import find_pictures
 from addp_mm.studies.linear_patches import draw_pictures
 
 CONFIGS = Path(__file__).resolve().parents[3] / 'configs' / 'dense_study'
-PRETRAININGS = {name: row for name, row in ROWS.items() if row.config}
+PRETRAININGS = {name: row for name, row in ROWS.items()
+                if row.config and not row.pretrained_as}
 
 
 @pytest.fixture(scope='module')
@@ -76,7 +78,7 @@ def test_each_row_is_a_training_in_the_folders_of_the_study(name: str, study: De
 
 def test_rows_change_what_they_name():
     base = Config.fromfile(CONFIGS / 'addp.py')
-    changed = [json.dumps(dict(row.options), sort_keys=True) for row in ROWS.values()
+    changed = [json.dumps(dict(row.options), sort_keys=True) for row in PRETRAININGS.values()
                if row.config == 'addp.py']
     assert len(set(changed)) == len(changed)
     for row in ROWS.values():
@@ -85,6 +87,16 @@ def test_rows_change_what_they_name():
                 holder = base
                 for part in key.split('.')[:-1]:
                     holder = holder[part]
+
+
+def test_a_row_can_take_the_pretraining_of_another_one(study: DenseStudy):
+    checkpoint = study.work_dir / 'addp' / 'epoch_6.pth'
+    for stage in ('vqgan/epoch_22.pth', 'mage/epoch_20.pth', 'addp/epoch_6.pth'):
+        path = study.work_dir / stage
+        path.parent.mkdir(parents=True)
+        torch.save(dict(state_dict={}, meta={}), path)
+    assert study.pretrain('addp_norm') == study.pretrain('addp') == checkpoint
+    assert study.pretrain('scratch') is None
 
 
 def test_the_table_has_what_was_measured_and_dashes_for_the_rest(tmp_path: Path):
