@@ -11,17 +11,16 @@ labelled ones, and how much of the tokens' variation lies within a tile; --out k
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
-from typing import Any
 
 from mmengine.config import Config, DictAction
+from mmengine.logging import MMLogger
 
 import addp_mm  # noqa: F401  (registers)
-from addp_mm.apis.launch import run_tool
-from addp_mm.atomic_write import write_whole
+from addp_mm.atomic_write import write_json
 from addp_mm.checkpoints.weight_files import sha256_of
+from addp_mm.cli.run import run
 from addp_mm.studies.frozen_tokens import FrozenEncoder, find_pictures
 from addp_mm.studies.linear_patches import LinearPatches, table_row
 from addp_mm.studies.tables import markdown_table
@@ -43,28 +42,25 @@ def parse_args(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--out', type=Path, help='write the record here, as JSON')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction,
                         help='change settings of the config: key=value')
-    args = parser.parse_args(words)
-    args.local_rank = 0
-    return args
+    return parser.parse_args(words)
 
 
-def main(args: argparse.Namespace) -> dict[str, Any]:
+def main(words: list[str] | None = None) -> None:
     """Measure, print and keep."""
+    args = parse_args(words)
+    MMLogger.get_instance('linear_patches', log_level='WARNING')    # no line for each start value
     pictures = [find_pictures(args.data, part) for part in ('training', 'validation')]
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options or {})
     encoder = FrozenEncoder.from_config(cfg, args.checkpoint, args.size)
     record = LinearPatches(encoder).measure(*pictures, args.labelled, args.seeds)
-    record.update(
-        labelled=args.labelled, seeds=args.seeds, size=encoder.size,
-        checkpoint_sha256=args.checkpoint and sha256_of(args.checkpoint))
     title = Path(args.checkpoint).parent.name if args.checkpoint else 'random start values'
     sys.stdout.write(markdown_table([table_row(title, record)]))
     if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(args.out, (json.dumps(record, indent=2) + '\n').encode())
-    return record
+        write_json(args.out, dict(
+            record, labelled=args.labelled, seeds=args.seeds, size=encoder.size,
+            checkpoint_sha256=args.checkpoint and sha256_of(args.checkpoint)))
 
 
 if __name__ == '__main__':
-    sys.exit(run_tool(main, parse_args()))
+    sys.exit(run(main))

@@ -15,8 +15,10 @@ import argparse
 import sys
 from pathlib import Path
 
+from mmengine.logging import MMLogger
+
 import addp_mm  # noqa: F401  (registers)
-from addp_mm.apis.resumable_tool import run_resumable
+from addp_mm.cli.run import run
 from addp_mm.studies.dense_pretraining import RATES, ROWS, DenseStudy, write_tables
 
 PARTS = ('linear', 'detector', 'segmentor')
@@ -43,15 +45,15 @@ def parse_args(words: list[str] | None = None) -> argparse.Namespace:
                         help='one run, or one draw of the linear layer, for each')
     parser.add_argument('--rate', type=float, help='one learning rate for all rows (default: for '
                         f'each row the best of {", ".join(map(str, RATES))} by training pictures)')
-    args = parser.parse_args(words)
-    args.local_rank = 0
-    return args
+    return parser.parse_args(words)
 
 
-def main(args: argparse.Namespace) -> None:
+def main(words: list[str] | None = None) -> None:
     """Run what has no record, then write the table."""
+    args = parse_args(words)
+    MMLogger.get_instance('dense_study', log_level='WARNING')   # no line for each start value
     study = DenseStudy(args.configs, args.data, args.work_dir, args.records, ROWS,
-                       lambda line: sys.stderr.write(f'{line}\n') and None)
+                       say)
     for part in args.parts:
         for labelled in args.labelled:
             for name in args.rows:
@@ -63,6 +65,10 @@ def main(args: argparse.Namespace) -> None:
     sys.stdout.write(write_tables(args.records, ROWS, args.labelled, args.seeds))
 
 
+def say(line: str) -> None:
+    """Write a line beside the table."""
+    sys.stderr.write(f'{line}\n')
+
+
 if __name__ == '__main__':
-    parsed = parse_args()
-    sys.exit(run_resumable(lambda: main(parsed)))
+    sys.exit(run(main, resumable=True))

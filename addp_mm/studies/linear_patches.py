@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .frozen_tokens import IGNORED, FrozenEncoder, FrozenTokens, Picture, variation_shares
+from .tables import mean_and_spread
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ def table_row(title: str, record: Mapping[str, Any]) -> dict[str, str]:
     variation = record['variation']
     return {
         'encoder': title,
-        'mIoU': f'{record["mean"]:.1f} ± {record["spread"]:.1f}',
+        'mIoU': mean_and_spread(record['miou']),
         'within tiles': f'{variation["within"]:.0%}',
         'between tiles': f'{variation["tiles"]:.0%}',
         'places': f'{variation["places"]:.0%}',

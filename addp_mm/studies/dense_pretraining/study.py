@@ -10,12 +10,13 @@ from typing import Any
 
 from mmengine.config import Config
 
-from ...atomic_write import write_whole
+from ...atomic_write import write_json
 from ...own_images.configs import write_config
 from ...own_images.trainings import Stage, run_stage
-from ...result_folder import try_lock
+from ...result_folder import ResultFolder
+from ..dense_transfer import read_scores
 from ..frozen_tokens import FrozenEncoder, find_pictures
-from ..linear_patches import LinearPatches, draw_pictures
+from ..linear_patches import LinearFit, LinearPatches, draw_pictures
 from .rows import Row
 
 # Where the configs of the study have their data and their runs.
@@ -23,6 +24,7 @@ _DATA, _RUNS = 'work_dirs/nuclei/', 'work_dirs/dense_study/'
 # The trainings that another one needs.
 _BEFORE = {'mage.py': ('vqgan', ), 'addp.py': ('vqgan', 'mage')}
 _TUNING_SEED = 100  # no seed that is reported
+CROSS_ENTROPY = 'token/cross_entropy'
 RATES = (5e-4, 1e-3, 2e-3)
 
 
@@ -32,19 +34,16 @@ class Task:
 
     Attributes:
         config: Its config in the study's folder.
-        scores: What its evaluator calls the scores, and their names and factors to percent here.
-        chosen_by: The score that a learning rate is chosen by.
+        scores: What is reported of it; the last one chooses a learning rate.
     """
 
     config: str
-    scores: Mapping[str, tuple[str, float]]
-    chosen_by: str
+    scores: tuple[str, ...]
 
 
 TASKS = {
-    'detector': Task('mask-rcnn.py', {'coco/bbox_mAP': ('box AP', 100.),
-                                      'coco/segm_mAP': ('mask AP', 100.)}, 'mask AP'),
-    'segmentor': Task('upernet.py', {'mIoU': ('mIoU', 1.)}, 'mIoU'),
+    'detector': Task('mask-rcnn.py', ('box AP', 'mask AP')),
+    'segmentor': Task('upernet.py', ('mIoU', )),
 }
 
 
@@ -60,6 +59,7 @@ class DenseStudy:
         records: A small JSON file for each cell, which may stand elsewhere than the weights.
         rows: The pre-trainings by their short names.
         say: Takes the lines that tell how far it is.
+        fit: How the linear layer is trained.
     """
 
     configs: Path
@@ -68,6 +68,7 @@ class DenseStudy:
     records: Path
     rows: Mapping[str, Row]
     say: Callable[[str], None] = lambda line: None
+    fit: LinearFit = LinearFit()
 
     def linear(self, name: str, labelled: int, seeds: Sequence[int]) -> dict[str, Any] | None:
         """The linear layer on frozen tokens; None if another process measures it.
@@ -114,7 +115,7 @@ class DenseStudy:
                 lambda rate=rate: self._run_task(kind, name, labelled, _TUNING_SEED, rate, True))
             if record is None:
                 return None
-            tried[rate] = record['scores'][task.chosen_by]
+            tried[rate] = record['scores'][task.scores[-1]]
         return max(tried, key=tried.get)
 
     def pretrain(self, name: str) -> Path | None:
@@ -130,10 +131,9 @@ class DenseStudy:
         started, trains = _seconds_of_children(), not stage.is_finished
         run_stage(stage, self.say, f'[{name}]')
         if trains:
-            self._write(f'pretraining/{name}', dict(
+            write_json(ResultFolder(self.records).file(f'pretraining/{name}'), dict(
                 cpu_seconds=round(_seconds_of_children() - started),
-                epochs=stage.cfg.train_cfg.max_epochs,
-                scores=_last_scores(stage.work_dir, ('token/cross_entropy', ))))
+                epochs=stage.cfg.train_cfg.max_epochs, scores=_held_out(stage.work_dir)))
         return stage.checkpoint
 
     def _measure_linear(self, name: str, labelled: int, seeds: Sequence[int]) -> dict[str, Any]:
@@ -141,7 +141,7 @@ class DenseStudy:
         cfg = self._config('addp.py', self._encoder(row, row.frozen))
         encoder = FrozenEncoder.from_config(cfg, checkpoint and str(checkpoint))
         pictures = [find_pictures(self.data, part) for part in ('training', 'validation')]
-        return LinearPatches(encoder).measure(*pictures, labelled, seeds)
+        return LinearPatches(encoder, self.fit).measure(*pictures, labelled, seeds)
 
     def _run_task(self, kind: str, name: str, labelled: int, seed: int, rate: float,
                   tuning: bool = False) -> dict[str, Any]:
@@ -160,9 +160,8 @@ class DenseStudy:
         stage = self._stage(f'{kind}_{name}_{labelled}_{seed}' + f'_{rate:g}' * tuning, cfg)
         started = _seconds_of_children()
         run_stage(stage, self.say, f'[{stage.name}]')
-        found = _last_scores(stage.work_dir, task.scores)
-        scores = {label: round(factor * found[key], 2)
-                  for key, (label, factor) in task.scores.items()}
+        found = read_scores(stage.work_dir)
+        scores = {score: round(found[score], 2) for score in task.scores}
         return dict(scores=scores, cpu_seconds=round(_seconds_of_children() - started))
 
     def _encoder(self, row: Row, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -208,29 +207,21 @@ class DenseStudy:
 
     def _cell(self, name: str, settings: Mapping[str, Any],
               measure: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
-        path = self.records / f'{name}.json'
-        with try_lock(self.work_dir / 'locks' / f'{name}.lock') as is_ours:
-            if not is_ours:
-                return None
-            if not path.is_file():
-                self._write(name, dict(settings) | measure())
-        record = json.loads(path.read_text(encoding='utf-8'))
-        others = [key for key, value in settings.items() if record.get(key) != value]
-        if others:
-            raise ValueError(f'{path} was made with other settings ({", ".join(others)} differ): '
-                             'remove it to measure anew, or ask for what it holds.')
-        return record
-
-    def _write(self, name: str, record: Mapping[str, Any]) -> None:
-        path = self.records / f'{name}.json'
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, (json.dumps(record, indent=2) + '\n').encode())
+        return ResultFolder(self.records).make(name, measure, settings)
 
 
 def _seconds_of_children() -> float:
     """Processor time of the trainings so far: on a busy machine the clock says little."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
+
+
+def _held_out(folder: Path) -> dict[str, float]:
+    """The last validation of a pre-training; empty if it has none, as MAE."""
+    lines = [json.loads(line) for path in sorted(folder.glob('*/vis_data/scalars.json'))
+             for line in path.read_text().splitlines()]
+    found = [line[CROSS_ENTROPY] for line in lines if CROSS_ENTROPY in line]
+    return {CROSS_ENTROPY: found[-1]} if found else {}
 
 
 def _score_training_pictures(cfg: Config, indices: Sequence[int]) -> None:
@@ -240,13 +231,3 @@ def _score_training_pictures(cfg: Config, indices: Sequence[int]) -> None:
     data.indices = list(indices)
     if 'ann_file' in cfg.val_evaluator:
         cfg.val_evaluator.ann_file = None  # that would count all pictures of the file
-
-
-def _last_scores(folder: Path, names: Sequence[str] | Mapping[str, Any]) -> dict[str, float]:
-    """The last of each score in the logs of a run; those that were never measured are left out."""
-    found = {}
-    for path in sorted(folder.glob('*/vis_data/scalars.json')):
-        for line in path.read_text().splitlines():
-            values = json.loads(line)
-            found.update({name: values[name] for name in names if name in values})
-    return found

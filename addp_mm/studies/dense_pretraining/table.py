@@ -4,11 +4,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import mean, stdev
 from typing import Any
 
 from ...atomic_write import write_whole
-from ..tables import markdown_table
+from ..tables import markdown_table, mean_and_spread
 from .rows import Row
 from .study import TASKS
 
@@ -46,17 +45,13 @@ def _line(records: Path, name: str, row: Row, labelled: int,
     for kind, task in TASKS.items():
         runs = [_read(records / f'{kind}/{name}_{labelled}_{seed}.json') for seed in seeds]
         made = [run for run in runs if run]
-        for score, _ in task.scores.values():
+        for score in task.scores:
             line[score] = _summary([run['scores'][score] for run in made])
     return line if set(list(line.values())[2:]) != {MISSING} else None
 
 
 def _summary(values: Sequence[float]) -> str:
-    if not values:
-        return MISSING
-    if len(values) == 1:
-        return f'{values[0]:.1f} (one run)'
-    return f'{mean(values):.1f} ± {stdev(values):.1f}'
+    return mean_and_spread(values) if values else MISSING
 
 
 def _read(path: Path) -> dict[str, Any] | None:

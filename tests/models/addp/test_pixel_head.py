@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from addp_mm.models.addp import PixelHead
-from tiny import STRIDE, build_model, tiny_addp_cfg, tiny_batch
+from tests.helpers.tiny import STRIDE, build_model, tiny_addp_cfg, tiny_batch
 
 PIXELS = dict(pixel_head=dict(loss_weight=0.5))
 

@@ -14,7 +14,7 @@ from mmengine.registry import DefaultScope
 from addp_mm.registry import MODELS
 from addp_mm.studies.dense_pretraining import ROWS, DenseStudy, write_tables
 from addp_mm.studies.frozen_tokens import find_pictures
-from addp_mm.studies.linear_patches import draw_pictures
+from addp_mm.studies.linear_patches import LinearFit, draw_pictures
 
 CONFIGS = Path(__file__).resolve().parents[3] / 'configs' / 'dense_study'
 PRETRAININGS = {name: row for name, row in ROWS.items()
@@ -38,7 +38,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def study(data: Path, tmp_path: Path) -> DenseStudy:
-    return DenseStudy(CONFIGS, data, tmp_path / 'runs', tmp_path / 'records', ROWS)
+    return DenseStudy(CONFIGS, data, tmp_path / 'runs', tmp_path / 'records', ROWS,
+                      fit=LinearFit(iterations=5, batch_size=16))
 
 
 def test_a_cell_is_measured_once_and_refuses_other_settings(study: DenseStudy):
