@@ -55,8 +55,8 @@ def shrink(cfg: Config, folder: Path) -> Config:
     if cfg.model.get('decode_head', {}).get('num_convs') == 0:      # a linear layer alone
         cfg.model.decode_head.update(in_channels=32, channels=32)
     if cfg.model.type == 'FCOS':
-        cfg.model.neck.out_channels = 32
-        cfg.model.bbox_head.update(in_channels=32, feat_channels=32)
+        cfg.model.neck.out_channels = 64        # two for each of 32 groups: a map has one place
+        cfg.model.bbox_head.update(in_channels=64, feat_channels=64)
     if 'data_preprocessor' in cfg.model and 'size' in cfg.model.data_preprocessor:
         cfg.model.data_preprocessor.size = (SIZE, SIZE)
     return cfg
@@ -128,7 +128,7 @@ def test_frozen_features_are_those_of_the_pretraining(name: str, tmp_path: Path)
     _, model = build(CONFIGS / f'{name}.py', tmp_path)
     ours = model.backbone
     encoder = ADDPViT(arch=ours.arch_settings, img_size=ours.img_size, patch_size=16,
-                      with_cls_token=False)
+                      with_cls_token=ours.cls_token is not None)
     weights = {key: value for key, value in ours.state_dict().items() if '.rel' not in key}
     encoder.load_state_dict(weights)
     encoder.eval()

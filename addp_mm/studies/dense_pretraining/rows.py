@@ -13,7 +13,7 @@ class Row:
     Attributes:
         title: What it is called in the tables.
         why: What it tells, in a sentence.
-        config: Its config in the study's folder; None: random start values.
+        config: Its config in the study's folder, <config>_dense-study.py; None: random start values.
         options: What is changed in the config, as ``--cfg-options`` takes it.
         frozen: What is changed in the backbone that reads the frozen tokens.
         tuned: What is changed in the backbone of the detector and the segmentor.
@@ -23,7 +23,7 @@ class Row:
 
     title: str
     why: str
-    config: str | None = 'addp.py'
+    config: str | None = 'addp'
     options: Mapping[str, Any] = field(default_factory=dict)
     frozen: Mapping[str, Any] = field(default_factory=dict)
     tuned: Mapping[str, Any] = field(default_factory=dict)
@@ -63,8 +63,8 @@ ROWS = {
                              'All that leaves the token input as it is.',
                              options=_PIXELS | _NO_DROPOUT | _LOW_RATIOS | _PER_IMAGE),
     'all': Row('all of these', 'What each gives alone need not add up.', options=_ALL),
-    'mage': Row('MAGE on tokens', 'What the token predictor alone has learned.', 'mage.py',
+    'mage': Row('MAGE on tokens', 'What the token predictor alone has learned.', 'mage',
                 reads_tokens=True, tuned=dict(pre_norm=True)),
-    'mae': Row("mmpretrain's MAE", 'The peer: it learns the pixels that it cannot see.', 'mae.py',
+    'mae': Row("mmpretrain's MAE", 'The peer: it learns the pixels that it cannot see.', 'mae',
                frozen=_NO_NORM),
 }

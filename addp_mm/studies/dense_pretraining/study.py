@@ -22,7 +22,7 @@ from .rows import Row
 # Where the configs of the study have their data and their runs.
 _DATA, _RUNS = 'work_dirs/nuclei/', 'work_dirs/dense_study/'
 # The trainings that another one needs.
-_BEFORE = {'mage.py': ('vqgan', ), 'addp.py': ('vqgan', 'mage')}
+_BEFORE = {'mage': ('vqgan', ), 'addp': ('vqgan', 'mage')}
 _TUNING_SEED = 100  # no seed that is reported
 CROSS_ENTROPY = 'token/cross_entropy'
 RATES = (5e-4, 1e-3, 2e-3)
@@ -42,8 +42,8 @@ class Task:
 
 
 TASKS = {
-    'detector': Task('mask-rcnn.py', ('box AP', 'mask AP')),
-    'segmentor': Task('upernet.py', ('mIoU', )),
+    'detector': Task('mask-rcnn', ('box AP', 'mask AP')),
+    'segmentor': Task('upernet', ('mIoU', )),
 }
 
 
@@ -126,7 +126,7 @@ class DenseStudy:
         if row.config is None:
             return None
         for part in _BEFORE.get(row.config, ()):
-            run_stage(self._stage(part, self._config(f'{part}.py')), self.say, f'[{part}]')
+            run_stage(self._stage(part, self._config(part)), self.say, f'[{part}]')
         stage = self._stage(name, self._config(row.config, row.options))
         started, trains = _seconds_of_children(), not stage.is_finished
         run_stage(stage, self.say, f'[{name}]')
@@ -138,7 +138,7 @@ class DenseStudy:
 
     def _measure_linear(self, name: str, labelled: int, seeds: Sequence[int]) -> dict[str, Any]:
         checkpoint, row = self.pretrain(name), self.rows[name]
-        cfg = self._config('addp.py', self._encoder(row, row.frozen))
+        cfg = self._config('addp', self._encoder(row, row.frozen))
         encoder = FrozenEncoder.from_config(cfg, checkpoint and str(checkpoint))
         pictures = [find_pictures(self.data, part) for part in ('training', 'validation')]
         return LinearPatches(encoder, self.fit).measure(*pictures, labelled, seeds)
@@ -167,7 +167,7 @@ class DenseStudy:
     def _encoder(self, row: Row, changes: Mapping[str, Any]) -> dict[str, Any]:
         """What a row changes in the config of its encoder."""
         if row.reads_tokens:
-            tokenizer = self._config('mage.py').model.data_preprocessor.tokenizer
+            tokenizer = self._config('mage').model.data_preprocessor.tokenizer
             tokenizer.model.type = 'mmpretrain.VQGAN'
             changes = {**changes, 'tokenizer': tokenizer}
         return {f'model.backbone.{key}': value for key, value in changes.items()}
@@ -181,8 +181,9 @@ class DenseStudy:
         places = {picture: place for place, picture in enumerate(pictures)}
         return [places[picture] for picture in draw_pictures(pictures, number, seed)]
 
-    def _config(self, path: str, options: Mapping[str, Any] | None = None) -> Config:
-        cfg = Config.fromfile(self.configs / path, import_custom_modules=False)
+    def _config(self, name: str, options: Mapping[str, Any] | None = None) -> Config:
+        cfg = Config.fromfile(self.configs / f'{name}_dense-study.py',
+                              import_custom_modules=False)
         cfg = Config(self._placed(cfg.to_dict()), format_python_code=False)
         cfg.merge_from_dict(dict(options or {}))
         return cfg

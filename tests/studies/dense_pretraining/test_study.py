@@ -78,12 +78,12 @@ def test_each_row_is_a_training_in_the_folders_of_the_study(name: str, study: De
 
 
 def test_rows_change_what_they_name():
-    base = Config.fromfile(CONFIGS / 'addp.py')
+    base = Config.fromfile(CONFIGS / 'addp_dense-study.py')
     changed = [json.dumps(dict(row.options), sort_keys=True) for row in PRETRAININGS.values()
-               if row.config == 'addp.py']
+               if row.config == 'addp']
     assert len(set(changed)) == len(changed)
     for row in ROWS.values():
-        for key in row.options if row.config == 'addp.py' else ():
+        for key in row.options if row.config == 'addp' else ():
             if 'pixel_head' not in key:     # the paper has none
                 holder = base
                 for part in key.split('.')[:-1]:
