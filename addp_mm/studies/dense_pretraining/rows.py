@@ -13,7 +13,8 @@ class Row:
     Attributes:
         title: What it is called in the tables.
         why: What it tells, in a sentence.
-        config: Its config in the study's folder, <config>_dense-study.py; None: random start values.
+        config: Its config is <config>_dense-study.py in the study's folder; None: random start
+            values.
         options: What is changed in the config, as ``--cfg-options`` takes it.
         frozen: What is changed in the backbone that reads the frozen tokens.
         tuned: What is changed in the backbone of the detector and the segmentor.
