@@ -6,6 +6,7 @@ for every torch, on a CPU and on a GPU. So detection runs without compiling mmcv
 from __future__ import annotations
 
 import functools
+import importlib
 import logging
 import sys
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from mmengine.logging import print_log
 from torch import Tensor
 
 NAME = 'mmcv._ext'
+ATTENTION = 'MultiScaleDeformableAttention'
 AVERAGE = 1     # mmcv's number for the pool mode 'avg'
 
 
@@ -35,6 +37,15 @@ def stand_in() -> None:
     module.__spec__ = ModuleSpec(NAME, loader=None, origin=__file__)
     module.__file__ = __file__
     sys.modules[NAME] = mmcv._ext = module
+    _complete_transformer()
+
+
+def _complete_transformer() -> None:
+    """Give ``mmcv.cnn`` what it left out, if it was imported before; mmdet 3.3 asks it for that."""
+    transformer = sys.modules.get('mmcv.cnn.bricks.transformer')
+    if transformer is not None and not hasattr(transformer, ATTENTION):
+        attention = importlib.import_module('mmcv.ops.multi_scale_deform_attn')
+        setattr(transformer, ATTENTION, getattr(attention, ATTENTION))
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
