@@ -8,6 +8,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import DumpResults
 
 from ..quiet_import import without_onedl_line
+from .stack import check_class_weights
 
 _DENSE_SCOPES = ('mmdet', 'mmseg')
 
@@ -21,7 +22,7 @@ def check_scope(cfg: Config) -> None:
     """See that the library a config is for can be imported.
 
     Raises:
-        ValueError: If mmdet or mmseg is missing or does not work.
+        ValueError: If mmdet or mmseg is missing or does not work, or cannot do what it says.
     """
     scope = scope_of(cfg)
     if scope not in _DENSE_SCOPES:
@@ -35,6 +36,8 @@ def check_scope(cfg: Config) -> None:
         raise ValueError(f'This config needs {scope}, which cannot be imported ({reason}): '
                          'check_env.py prints the command that installs it.'
                          ) from error
+    if scope == 'mmseg':
+        check_class_weights(cfg)
 
 
 def loader_defaults(cfg: Config) -> dict:

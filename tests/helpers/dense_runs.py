@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from addp_mm.apis.stack import weighs_ignored_pixels
 from addp_mm.datasets import write_digit_scenes
 from addp_mm.models.addp import ADDPViT
 from tests.helpers.tools import load_tool
@@ -35,6 +36,9 @@ def options(folder: Path, scope: str, *more: str) -> list[str]:
                for part in ('train', 'val', 'test')]
     files = [f'{part}_evaluator.ann_file={folder}/scenes/coco/instances_validation.json'
              for part in ('val', 'test')] if scope == 'mmdet' else []
+    if scope == 'mmseg' and not weighs_ignored_pixels():
+        files = [f'model.{head}.loss_decode.class_weight=None'
+                 for head in ('decode_head', 'auxiliary_head')]
     return [*loaders, *files, f'model.backbone.init_cfg.checkpoint={folder}/addp.pth',
             'train_cfg.max_iters=2', 'train_cfg.val_interval=2', 'train_dataloader.batch_size=2',
             'default_hooks.checkpoint.interval=2', *more]
