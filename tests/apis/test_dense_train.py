@@ -102,7 +102,7 @@ def test_inferencers_draw(trained, folder, tmp_path):
         assert {'labels', 'scores', 'bboxes', 'masks'} <= result['predictions'][0].keys()
     else:
         from mmseg.apis import MMSegInferencer
-        result = MMSegInferencer(str(CONFIGS[scope]), weights, device='cpu', show_progress=False)(
+        result = MMSegInferencer(str(CONFIGS[scope]), weights, device='cpu')(
             image, out_dir=str(tmp_path))
         assert result['predictions'].shape == (96, 96)
     assert len(list((tmp_path / 'vis').iterdir())) == 1
