@@ -3,7 +3,7 @@
 # of your own. ARGS=... is handed to the command.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help env digits digits-long test style quality docs wheel
+.PHONY: help env digits digits-long test test-stock style quality docs wheel
 
 STACK ?= onedl
 WORK_DIR ?= work_dirs/digits
@@ -25,6 +25,10 @@ digits-long: ## the same for longer, for digits that can be read
 
 test: ## run the tests (ARGS='tests/diffusion -k mask', STACK=stock)
 	@$(WITH_ENV) && "$$python" -m pytest $(ARGS)
+
+test-stock: ## on the stock libraries: a training and its resumption, a detector, a segmentor, generation, weight files
+	@$(MAKE) --no-print-directory test STACK=stock ARGS="tests/apis tests/checkpoints tests/dense tests/engine/hooks \
+		tests/generation tests/tools/test_train.py tests/tools/test_check_env.py"
 
 style: ## mend what the linter can mend
 	@$(WITH_ENV) && "$$python" -m ruff check --fix-only .

@@ -81,7 +81,7 @@ build() {
     "$base" -m venv "$env" >>"$log" 2>&1 ||
         fail "'$base -m venv' failed; on Debian and Ubuntu: apt-get install python3-venv. The log is $log"
     say "installing PyTorch, the OpenMMLab libraries ($stack), and what else runs and tests need ..."
-    install "${requirements[@]/#/-r}" "${constraints[@]/#/-c}"
+    install "${requirements[@]/#/-r}" ${constraints:+"-c$constraints"}
     say 'trying it ...'
     (cd "$REPO" && "$env/bin/python" -c 'import addp_mm, mmdet.models, mmseg.models') >>"$log" 2>&1 ||
         { tail -n 20 "$log" >&2; fail "the new environment does not work; the whole log is $log"; }
@@ -90,11 +90,11 @@ build() {
 }
 
 stack=onedl
-constraints=("$REPO/requirements/constraints.txt")
+constraints=$REPO/requirements/constraints.txt
 for word in "$@"; do
     case $word in
         onedl | stock) stack=$word ;;
-        --newest) constraints=() ;;
+        --newest) constraints= ;;
         *) fail "expected onedl, stock or --newest, got '$word'" ;;
     esac
 done
@@ -107,7 +107,7 @@ fi
 
 base=$(find_python)
 requirements=("$REPO"/requirements/{"$stack",runtime,tests,docs}.txt)
-env=$ENV_HOME/env-$(fingerprint "${requirements[@]}" "${constraints[@]}")
+env=$ENV_HOME/env-$(fingerprint "${requirements[@]}" ${constraints:+"$constraints"})
 log=$env.log
 if ! is_complete; then
     mkdir -p "$ENV_HOME"
