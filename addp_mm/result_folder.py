@@ -72,7 +72,7 @@ class ResultFolder:
             return None
         if trouble := other_settings(path, inputs or {}):
             raise ValueError(f'{path} was made with other settings ({trouble}): choose another '
-                             '--out, or remove it.')
+                             '--out.')
         return _read(path)
 
     def records(self, pattern: str = '*') -> list[Record]:
