@@ -33,8 +33,8 @@ test-stock: ## on the stock libraries: a training and its resumption, a detector
 style: ## mend what the linter can mend
 	@$(WITH_ENV) && "$$python" -m ruff check --fix-only .
 
-quality: ## lint code and docstrings, check who imports whom
-	@$(WITH_ENV) && "$$python" -m ruff check . && "$$python" -m pytest tests/test_layers.py
+quality: ## lint code and docstrings, check types and who imports whom
+	@$(WITH_ENV) && "$$python" -m ruff check . && "$$python" -m mypy && "$$python" -m pytest tests/test_layers.py
 
 docs: ## build the documentation site, docs/_build/html/index.html; a warning is an error
 	@$(WITH_ENV) && "$$python" -m sphinx --fresh-env --fail-on-warning --keep-going --quiet docs docs/_build/html $(ARGS)

@@ -132,6 +132,7 @@ setup(
         'Topic :: Scientific/Engineering :: Image Recognition',
     ],
     packages=find_packages(include=['addp_mm', 'addp_mm.*']),
+    package_data={'addp_mm': ['py.typed']},
     python_requires='>=3.10',
     # The OpenMMLab libraries are an extra, never required: two stacks own the same files, and
     # installing onedl-mmengine beside mmengine overwrites its files without a word.
