@@ -53,7 +53,7 @@ class GenerationTestLoop(TestLoop):
         evaluator: Evaluator, or its config.
         sampler: Arguments of ``DenoisingSampler`` that differ from the model's own.
         seed: Seed of the images.
-        fp16: Generate under autocast. Otherwise all runs in float32, as in ``tools/generate.py``,
+        fp16: Generate under autocast. Otherwise all runs in float32, as in ``generate.py``,
             whatever the frozen parts train in.
 
     Raises:
