@@ -5,15 +5,15 @@ a job (Slurm: ``--signal=USR1@120``).
 """
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import functools
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 import torch
 from torch import distributed
@@ -34,28 +34,21 @@ class Interruption:
     def __init__(self) -> None:
         self._number: int | None = None
         self._pid = os.getpid()
+        self._earlier: dict[int, Any] = {}
         self._group: distributed.ProcessGroup | None = None
-
-    @contextlib.contextmanager
-    def _handlers(self) -> Iterator[None]:
-        earlier = {number: signal.signal(number, self._note) for number in SIGNALS}
-        try:
-            yield
-        finally:
-            for number, handler in earlier.items():
-                signal.signal(number, handler or signal.SIG_DFL)
 
     def start(self) -> None:
         """Begin to listen, in the main thread only, where Python allows it."""
-        self._stack = contextlib.ExitStack()
         if threading.current_thread() is threading.main_thread():
-            self._stack.enter_context(self._handlers())
+            self._earlier = {number: signal.signal(number, self._note) for number in SIGNALS}
         if distributed.is_initialized() and distributed.get_world_size() > 1:
             self._group = distributed.new_group(backend='gloo')
 
     def stop(self) -> None:
-        """Put the earlier handlers back."""
-        self._stack.close()
+        """Put the earlier handlers back, if it has begun."""
+        for number, handler in self._earlier.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+        self._earlier = {}
 
     @property
     def noted(self) -> int | None:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from addp_mm.engine.interruption import PARENT, exit_code, shield_workers
+from addp_mm.engine.interruption import PARENT, Interruption, exit_code, shield_workers
 
 pytestmark = pytest.mark.skipif(sys.platform != 'linux', reason='needs prctl, which Linux has')
 CHILD = ('from addp_mm.engine.interruption import end_with_parent as end\n'
@@ -77,3 +77,14 @@ def test_workers_outlive_a_signal_to_all_but_not_their_parent(tmp_path: Path) ->
 
 def test_exit_codes_are_those_of_shells() -> None:
     assert [exit_code(number) for number in (signal.SIGTERM, signal.SIGUSR1)] == [143, 138]
+
+
+def test_handlers_are_put_back() -> None:
+    earlier = signal.getsignal(signal.SIGTERM)
+    interruption = Interruption()
+    interruption.stop()             # of a test, which does not listen
+    interruption.start()
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert interruption.agree() == interruption.noted == signal.SIGTERM
+    interruption.stop()
+    assert signal.getsignal(signal.SIGTERM) is earlier
