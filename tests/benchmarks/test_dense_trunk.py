@@ -10,8 +10,8 @@ import pytest
 import torch
 
 FILE = Path(__file__).parents[2] / 'benchmarks/dense_trunk.py'
-ARCH = dict(embed_dims=32, num_layers=4, num_heads=2, feedforward_channels=64,
-            global_attn_indexes=[0, 1, 2, 3])
+ARCH = dict(embed_dims=32, num_layers=4, num_heads=2, feedforward_channels=64)
+VITSAM_ARCH = dict(ARCH, global_attn_indexes=[0, 1, 2, 3])     # ADDPViTDet takes them as an argument
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def benchmark() -> ModuleType:
 @pytest.mark.parametrize('variant', ['vitsam', 'plain', 'fused', 'checkpoint'])
 def test_variants_run(benchmark: ModuleType, variant: str):
     args = benchmark.parse_args(['--image-size', '64', '--rounds', '1', '--variants', variant])
-    args.arch = ARCH
+    args.arch = VITSAM_ARCH if variant == 'vitsam' else ARCH
     numbers = benchmark.measure(args)
     assert min(numbers['forward'], numbers['backward']) > 0 and numbers['mib'] >= 0
     assert numbers['seconds'] == numbers['forward'] + numbers['backward']
