@@ -11,7 +11,7 @@ import torch
 
 FILE = Path(__file__).parents[2] / 'benchmarks/dense_trunk.py'
 ARCH = dict(embed_dims=32, num_layers=4, num_heads=2, feedforward_channels=64)
-VITSAM_ARCH = dict(ARCH, global_attn_indexes=[0, 1, 2, 3])     # ADDPViTDet takes them as an argument
+VITSAM_ARCH = dict(ARCH, global_attn_indexes=[0, 1, 2, 3])   # arguments of ADDPViTDet
 
 
 @pytest.fixture
