@@ -11,10 +11,18 @@ from mmengine.logging import MMLogger
 from addp_mm.cli.run import run
 from addp_mm.own_images.configs import choose_preset, write_missing_config
 from addp_mm.own_images.images import prepare_images
-from addp_mm.own_images.pictures import write_pictures
+from addp_mm.own_images.next_steps import next_commands
+from addp_mm.own_images.pictures import write_generated, write_pictures
 from addp_mm.own_images.presets import PRESETS
-from addp_mm.own_images.report import write_report
-from addp_mm.own_images.trainings import TITLES, Stage, run_stage
+from addp_mm.own_images.report import judge, write_report
+from addp_mm.own_images.scale import SCALES
+from addp_mm.own_images.trainings import TITLES, Stage, StageError, run_stage
+
+NUM_STEPS = 16
+USELESS = (
+    'The tokenizer is useless, so nothing was built on it: see {report}. Give it more time '
+    '(--time-budget), another --scale or a smaller --size, in another --out; or look at '
+    '{folder}/configs/vqgan.py. --use-useless-tokenizer goes on all the same.')
 
 
 def parse_args(words: list[str] | None = None) -> argparse.Namespace:
@@ -32,7 +40,22 @@ def parse_args(words: list[str] | None = None) -> argparse.Namespace:
                         help="about how long all stages take together (default: the preset's)")
     parser.add_argument('--no-flip', action='store_true',
                         help='do not mirror images: for text, digits, maps...')
-    return parser.parse_args(words)
+    parser.add_argument('--quarter-turns', action='store_true',
+                        help='images have no up and no left, as under a microscope or from above: '
+                             'mirror them both ways and turn them by quarters')
+    parser.add_argument('--scale', choices=SCALES,
+                        help="crops at the images' own scale, for many small things in each image; "
+                             'or crops of all sizes, shrunk, for one object in each (default: '
+                             'chosen from the pictures)')
+    parser.add_argument('--stretch', action='store_true',
+                        help='stretch grey images (8 or 16 bits) to their range, each by itself')
+    parser.add_argument('--use-useless-tokenizer', action='store_true',
+                        help='train the other stages even on a tokenizer that keeps less than '
+                             'half of the variation within images')
+    args = parser.parse_args(words)
+    if args.no_flip and args.quarter_turns:
+        parser.error('--no-flip keeps images as they are, --quarter-turns turns them: give one.')
+    return args
 
 
 def main(words: list[str] | None = None) -> None:
@@ -41,24 +64,31 @@ def main(words: list[str] | None = None) -> None:
     MMLogger.get_instance('addp_mm').setLevel('WARNING')  # each training has its own log
     name, batches, sizes = choose_preset(args.preset, args.size)
     preset = PRESETS[name]
-    images = prepare_images(args.data, args.out, args.size or preset.image_size, say)
+    images = prepare_images(args.data, args.out, args.size or preset.image_size, say, args.scale,
+                            args.stretch)
     say(f'{images.num_train} images to train with, {images.num_val} held out.')
     for line in (*images.notes, sizes):
         say(f'  {line}')
-    minutes = args.time_budget or preset.minutes
+    report = args.out / 'report.md'
     stages: list[Stage] = []
     for number, stage_name in enumerate(TITLES, 1):
-        config = write_missing_config(stage_name, preset, images, batches[stage_name], args.out,
-                                      minutes, say, flip=not args.no_flip)
+        config = write_missing_config(
+            stage_name, preset, images, batches[stage_name], args.out,
+            args.time_budget or preset.minutes, say, not args.no_flip, args.quarter_turns)
         stages.append(Stage(stage_name, config, args.out / stage_name))
         run_stage(stages[-1], say, f'[{number}/{len(TITLES)} {stages[-1].title}]')
+        verdict = judge(stages[-1])
+        say(f'[{number}/{len(TITLES)} {stages[-1].title}] {verdict}')
+        if (stage_name, verdict.word) == ('vqgan', 'useless') and not args.use_useless_tokenizer:
+            write_report(report, images, sizes, stages,
+                         write_pictures(stages, args.out / 'pictures'))
+            raise StageError(USELESS.format(report=report, folder=args.out))
     pictures = write_pictures(stages, args.out / 'pictures')
-    report = args.out / 'report.md'
+    pictures |= write_generated(stages[-1], args.out / 'pictures', num_steps=NUM_STEPS)
     write_report(report, images, sizes, stages, pictures)
     say(f'Done in {(time.monotonic() - started) / 60:.1f} minutes. The report: {report}')
-    say('To go on by hand, change these configs and run tools/train.py on them:')
-    for stage in stages:
-        say(f'  {stage.config}')
+    for line in next_commands(Path(__file__).parent, args.data, args.out, stages):
+        say(line)
 
 
 def say(line: str) -> None:

@@ -120,12 +120,12 @@ def _write_part(folder: Path, part: str, count: int, image_size: int, seed: int)
         for label, mask in zip(labels, masks, strict=True):
             coco['annotations'].append(
                 dict(id=len(coco['annotations']) + 1, image_id=index, category_id=int(label) + 1,
-                     iscrowd=0, **_describe(mask)))
+                     iscrowd=0, **describe_mask(mask)))
     (folder / 'coco' / f'instances_{part}.json').write_text(json.dumps(coco))
 
 
-def _describe(mask: np.ndarray) -> dict:
-    """Box (x, y, width, height), area and run-length code of a mask (S, S) bool."""
+def describe_mask(mask: np.ndarray) -> dict:
+    """Box (x, y, width, height), area and run-length code of a mask (H, W) bool, not empty."""
     (top, bottom), (left, right) = (np.flatnonzero(mask.any(axis))[[0, -1]] for axis in (1, 0))
     box = [left, top, right - left + 1, bottom - top + 1]
     return dict(bbox=[int(x) for x in box], area=int(mask.sum()), segmentation=encode_mask(mask))

@@ -4,8 +4,10 @@ from .classifier_confidence import ClassifierConfidence
 from .generation_quality import GenerationQuality
 from .masked_token_cross_entropy import MaskedTokenCrossEntropy
 from .reconstruction_quality import CodebookUsage, ReconstructionQuality, psnr, ssim
+from .variation_kept import VariationKept, variation_kept
 
 __all__ = [
     'ClassSubsetAccuracy', 'ClassifierConfidence', 'CodebookUsage', 'GenerationQuality',
-    'MaskedTokenCrossEntropy', 'ReconstructionQuality', 'psnr', 'ssim'
+    'MaskedTokenCrossEntropy', 'ReconstructionQuality', 'VariationKept',
+    'psnr', 'ssim', 'variation_kept'
 ]

@@ -86,7 +86,7 @@ def starting_configs(preset: Preset, image_size: int) -> dict[str, Config]:
 
 
 def stage_config(stage: str, preset: Preset, images: ImageSet, batch: int, out: Path,
-                 flip: bool = True) -> Config:
+                 flip: bool = True, turn: bool = False) -> Config:
     """The config of a stage, but for the length of its training.
 
     Args:
@@ -96,10 +96,11 @@ def stage_config(stage: str, preset: Preset, images: ImageSet, batch: int, out: 
         batch: Images of an iteration.
         out: The stage works in ``out/<stage>``.
         flip: Mirror half of the images.
+        turn: Mirror them both ways, and turn them by quarters.
     """
     cfg = starting_configs(preset, images.image_size)[stage]
     cfg.work_dir = str(out / stage)
-    _set_data(cfg, images, batch, flip)
+    _set_data(cfg, images, batch, augmentation(flip, turn))
     for wrapper in _wrappers(cfg):
         wrapper.optimizer.lr = preset.lr[stage]
         wrapper.pop('accumulative_counts', None)
@@ -123,7 +124,8 @@ def write_config(cfg: Config, path: Path) -> None:
 
 
 def write_missing_config(stage: str, preset: Preset, images: ImageSet, batch: int, out: Path,
-                         minutes: float, say: Callable[[str], None], flip: bool = True) -> Path:
+                         minutes: float, say: Callable[[str], None], flip: bool = True,
+                         turn: bool = False) -> Path:
     """Write ``out/configs/<stage>.py`` unless it is there, possibly with changes of the user.
 
     The earlier stages must be finished: an iteration is measured with their weights.
@@ -137,6 +139,7 @@ def write_missing_config(stage: str, preset: Preset, images: ImageSet, batch: in
         minutes: Time for all three stages.
         say: Takes a line on the length of the training.
         flip: Mirror half of the images.
+        turn: Mirror them both ways, and turn them by quarters.
 
     Returns:
         The path.
@@ -144,7 +147,7 @@ def write_missing_config(stage: str, preset: Preset, images: ImageSet, batch: in
     path = out / 'configs' / f'{stage}.py'
     if path.is_file():
         return path
-    cfg = stage_config(stage, preset, images, batch, out, flip)
+    cfg = stage_config(stage, preset, images, batch, out, flip, turn)
     _name_inputs(cfg, out)
     probe = path.with_name(f'probe_{stage}.py')
     write_config(cfg, probe)
@@ -168,24 +171,36 @@ def _name_inputs(cfg: Config, out: Path) -> None:
                 out / source / f'epoch_{earlier.train_cfg.max_epochs}.pth')
 
 
-def _set_data(cfg: Config, images: ImageSet, batch: int, flip: bool) -> None:
-    """Replace the data loaders."""
+def augmentation(flip: bool, turn: bool) -> list[dict]:
+    """The steps of a pipeline that mirror images and, all eight ways alike, turn them."""
+    if not turn:
+        return [dict(type='RandomFlip', prob=0.5)] * flip
+    return [
+        dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+        dict(type='RandomFlip', prob=0.5, direction='vertical'),
+        dict(type='Rotate', angle=90., prob=0.5, random_negative_prob=0.)
+    ]
+
+
+def _pipelines(images: ImageSet, moves: list[dict]) -> tuple[list[dict], list[dict]]:
+    """The steps that load an image to train with and one that is held out."""
     size = images.image_size
-    flips = [dict(type='RandomFlip', prob=0.5)] * flip
-    crop = dict(type='RandomResizedCrop', scale=size, crop_ratio_range=(0.2, 1.0),
-                backend='pillow', interpolation='bicubic')
-    train_pipeline = [
-        dict(type='SeedTransforms'),
-        dict(type='LoadRobustImage', crop=crop),
-        *flips,
-        dict(type='PackInputs')
-    ]
-    val_pipeline = [
-        dict(type='LoadRobustImage'),
-        dict(type='ResizeEdge', scale=size, backend='pillow', interpolation='bicubic'),
-        dict(type='CenterCrop', crop_size=size),
-        dict(type='PackInputs')
-    ]
+    if images.scale == 'native':
+        loading = [dict(type='LoadRobustImage'), dict(type='RandomCrop', crop_size=size)]
+        resize = []
+    else:
+        crop = dict(type='RandomResizedCrop', scale=size, crop_ratio_range=(0.2, 1.0),
+                    backend='pillow', interpolation='bicubic')
+        loading = [dict(type='LoadRobustImage', crop=crop)]
+        resize = [dict(type='ResizeEdge', scale=size, backend='pillow', interpolation='bicubic')]
+    pack = dict(type='PackInputs')
+    return ([dict(type='SeedTransforms'), *loading, *moves, pack],
+            [dict(type='LoadRobustImage'), *resize, dict(type='CenterCrop', crop_size=size), pack])
+
+
+def _set_data(cfg: Config, images: ImageSet, batch: int, moves: list[dict]) -> None:
+    """Replace the data loaders."""
+    train_pipeline, val_pipeline = _pipelines(images, moves)
     workers = min(MAX_WORKERS, max(1, (os.cpu_count() or 1) // 2))
     common = dict(num_workers=workers, persistent_workers=workers > 0,
                   collate_fn=dict(type='default_collate'))

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..apis import ADDPInferencer
 from ..apis.pictures import draw_generation, draw_lower_halves
+from ..evaluation import variation_kept
 from ..registry import DATASETS, MODELS
 from ..visualization.curves import draw_curves, read_run
 from ..visualization.image_grid import image_grid
@@ -21,25 +22,30 @@ from ..visualization.training_view import training_view
 from .trainings import Stage
 
 NUM_RECONSTRUCTIONS = 10
+NUM_SEARCHED = 500
 NUM_VIEWED = 3
 NUM_GENERATED = 100
 NUM_EDITED = 6
+_BATCH = 50
 
 
 def write_pictures(stages: Sequence[Stage], folder: Path) -> dict[str, Path]:
     """Draw what finished stages do with held-out images.
 
     Args:
-        stages: They end with the stage that trains ADDP.
+        stages: They begin with the tokenizer; where they end with ADDP, its view is drawn too.
         folder: Where the PNG files go; made if it does not exist.
 
     Returns:
-        The file of each picture: 'reconstructions', 'training_view', and 'curves_<stage>'.
+        The file of each picture: 'reconstructions', 'worst', 'curves_<stage>' and, with ADDP,
+        'training_view'.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    pictures = {}
-    for name, picture in _draw_images(stages[-1].cfg).items():
-        pictures[name] = folder / f'{name}.png'
+    drawn = _draw_reconstructions(stages[0])
+    if stages[-1].name == 'addp':
+        drawn['training_view'] = _draw_training_view(stages[-1].cfg)
+    pictures = {name: folder / f'{name}.png' for name in drawn}
+    for name, picture in drawn.items():
         Image.fromarray(picture).save(pictures[name])
     for stage in stages:
         pictures[f'curves_{stage.name}'] = folder / f'curves_{stage.name}.png'
@@ -71,17 +77,32 @@ def write_generated(stage: Stage, folder: Path, seed: int = 0, **sampler: Any) -
 
 
 @torch.no_grad()
-def _draw_images(cfg: Config) -> dict[str, np.ndarray]:
+def _draw_reconstructions(stage: Stage) -> dict[str, np.ndarray]:
+    """Held-out images above what the tokenizer makes of them: at even spaces, and the worst."""
+    tokenizer = dict(model=stage.cfg.model.tokenizer, checkpoint=str(stage.checkpoint))
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        preprocessor = MODELS.build(dict(type='TokenDataPreprocessor', tokenizer=tokenizer))
+    preprocessor.load_frozen()
+    images = _held_out(stage.cfg, preprocessor, NUM_SEARCHED)
+    decoded = []
+    with preprocessor.tokenizer.running() as network:
+        for part in images.split(_BATCH):
+            decoded.append(network.decode(preprocessor.tokenize(part)[1]).float().clamp(0, 1))
+    reconstructions = torch.cat(decoded)
+    spread = torch.linspace(0, len(images) - 1, min(NUM_RECONSTRUCTIONS, len(images))).long()
+    # An image of one colour, which has no share, stands at the end.
+    worst = variation_kept(reconstructions, images).nan_to_num(2).argsort()[:NUM_RECONSTRUCTIONS]
+    return {name: image_grid([images[chosen], reconstructions[chosen]],
+                             ['image', 'reconstruction'])
+            for name, chosen in (('reconstructions', spread), ('worst', worst))}
+
+
+@torch.no_grad()
+def _draw_training_view(cfg: Config) -> np.ndarray:
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         preprocessor = MODELS.build(cfg.model).data_preprocessor
     preprocessor.load_frozen()
-    images = _held_out(cfg, preprocessor, NUM_RECONSTRUCTIONS)
-    latents = preprocessor.tokenize(images)[1]
-    with preprocessor.tokenizer.running() as tokenizer:
-        reconstructions = tokenizer.decode(latents).float().clamp(0, 1)
-    return dict(
-        reconstructions=image_grid([images, reconstructions], ['image', 'reconstruction']),
-        training_view=training_view(preprocessor, images[:NUM_VIEWED]))
+    return training_view(preprocessor, _held_out(cfg, preprocessor, NUM_VIEWED))
 
 
 def _held_out(cfg: Config, preprocessor: torch.nn.Module, count: int) -> Tensor:

@@ -16,7 +16,7 @@ model = dict(
         patch_size=8),
     neck=dict(type='TokenDecoder', embed_dims=96, depth=2, num_heads=4),
     head=dict(type='TokenHead', loss=dict(type='MaskedTokenLoss', target='soft')),
-    sampler=dict(num_steps=12))  # of 16 tokens
+    sampler=dict(num_steps=16, schedule='linear', temperature=1.0, top_p=0.7))
 val_evaluator = dict(type='MaskedTokenCrossEntropy')
 
 max_epochs, warmup_epochs = 45, 2

@@ -7,7 +7,11 @@ model = dict(
         type='TokenDataPreprocessor',
         tokenizer=dict(
             model={{_base_.tokenizer}}, checkpoint='work_dirs/digits/vqgan/epoch_16.pth')),
-    token_predictor={{_base_.token_predictor}})
+    token_predictor={{_base_.token_predictor}},
+    # MAGE's recipe never sees more than half of the tokens. Here the sampler's late steps, where
+    # most tokens are known, are trained too.
+    mask_ratio=dict(type='TruncatedNormalMaskRatio', min_ratio=0.02, std=0.3),
+    drop_ratio=0.)
 val_evaluator = dict(type='MaskedTokenCrossEntropy')
 
 max_epochs, warmup_epochs = 60, 2

@@ -7,7 +7,11 @@ model = dict(
     codebook=dict(ema_decay=0.98, revive_after=20, init_from_data=True),
     vq_loss=dict(type='VQLoss', commitment_weight=0.05),
     pixel_loss=dict(type='PixelReconstructionLoss', criterion='L2'))
-val_evaluator = [dict(type='ReconstructionQuality'), dict(type='CodebookUsage')]
+val_evaluator = [
+    dict(type='ReconstructionQuality'),
+    dict(type='VariationKept'),
+    dict(type='CodebookUsage')
+]
 
 max_epochs, warmup_epochs = 16, 2
 train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=4)

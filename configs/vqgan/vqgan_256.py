@@ -24,7 +24,11 @@ test_cfg = dict()
 
 train_dataloader = dict(batch_size=32)
 test_dataloader = _base_.val_dataloader
-val_evaluator = [dict(type='ReconstructionQuality'), dict(type='CodebookUsage')]
+val_evaluator = [
+    dict(type='ReconstructionQuality'),
+    dict(type='VariationKept'),
+    dict(type='CodebookUsage')
+]
 test_evaluator = val_evaluator
 
 custom_hooks = [

@@ -6,7 +6,14 @@ _base_ = './vqgan_256.py'
 image_size = 128
 model = dict(
     tokenizer=dict(
-        image_size=image_size, num_codes=512, code_dims=64, channels=64, num_res_blocks=1),
+        image_size=image_size,
+        num_codes=512,
+        code_dims=64,
+        channels=64,
+        num_res_blocks=1,
+        # New start values learn several times as fast with these as with those of the release.
+        norm=dict(type='timm.layers.LayerNorm2d'),
+        shortcut='input'),
     # The codes follow averages of what they stand for (VQ-VAE, arXiv 1711.00937, appendix A.1).
     codebook=dict(ema_decay=0.99, revive_after=100, init_from_data=True),
     vq_loss=dict(entropy_weight=0.),

@@ -114,7 +114,7 @@ def test_nothing_else_is_overwritten(tmp_path, scenes):
 
 
 def test_interrupted_writing_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(digit_scenes, '_describe', lambda mask: 1 / 0)
+    monkeypatch.setattr(digit_scenes, 'describe_mask', lambda mask: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         write_digit_scenes(tmp_path / 'scenes', SIZE, 2, 1)
     assert list(tmp_path.iterdir()) == []

@@ -11,15 +11,10 @@ import pytest
 from PIL import Image
 
 from addp_mm.datasets import ImageFolder
+from addp_mm.datasets.image_reader import to_rgb
 from addp_mm.datasets.transforms import LoadRobustImage
-from addp_mm.own_images.images import (
-    check_image,
-    find_images,
-    hold_out,
-    prepare_images,
-    shrink,
-    to_rgb,
-)
+from addp_mm.own_images.image_check import check_image, cut_tiles, shrink
+from addp_mm.own_images.images import find_images, hold_out, prepare_images
 
 SIZE = 16
 
@@ -61,7 +56,7 @@ def test_odd_images_are_brought_to_rgb_and_named(folder: Path, tmp_path: Path):
     draw('CMYK').save(folder / 'cmyk.jpg')
     draw('P').save(folder / 'palette.png')
     draw('RGBA').save(folder / 'alpha.png')
-    Image.fromarray(np.full((20, 20), 257 * 100, np.uint16)).save(folder / 'deep.png')
+    Image.fromarray(np.arange(400, dtype=np.uint16).reshape(20, 20)).save(folder / 'deep.png')
     draw().save(folder / 'moving.gif', save_all=True, append_images=[draw().rotate(90)])
     draw(size=(60, 60)).save(folder / 'cut.jpg')
     whole = (folder / 'cut.jpg').read_bytes()
@@ -221,3 +216,71 @@ def test_phone_pictures_are_named(folder: Path, tmp_path: Path):
     (folder / 'IMG_1.HEIC').write_bytes(b'\0\0\0\x18ftypheic' + b'\0' * 60)
     images = prepare_images(folder, tmp_path / 'out', SIZE, say_nothing)
     assert 'IMG_1.HEIC (HEIC, which cannot be read here: convert it to JPEG' in images.notes[0]
+
+
+def test_at_native_scale_small_images_are_left_out_and_large_ones_become_tiles(
+        folder: Path, tmp_path: Path):
+    draw(size=(12, 40)).save(folder / 'tiny.png')
+    draw(size=(300, 200)).save(folder / 'huge.png')
+    draw(size=(250, 100)).save(folder / 'wide.png')
+    images = prepare_images(folder, tmp_path / 'out', SIZE, say_nothing, scale='native')
+    assert images.scale == 'native'
+    notes = '\n'.join(images.notes)
+    assert '1 image smaller than the crop of 16 pixels: left out: tiny.png' in notes
+    assert '1 image larger than 16 crops of 16 pixels: stored as tiles: huge.png' in notes
+    train, val = read_lists(tmp_path / 'out')
+    tiles = [path for path in train + val if 'huge' in path]
+    assert len(tiles) == 2 and (set(tiles) <= set(train) or set(tiles) <= set(val))
+    sizes = [Image.open(path).size for path in sorted(tiles)]
+    assert sizes == [(150, 200), (150, 200)]
+    assert str(folder / 'wide.png') in train + val       # not stored smaller
+
+
+def test_tiles_cover_an_image_once():
+    image = draw(size=(300, 530))
+    tiles = cut_tiles(image, SIZE)
+    whole = np.concatenate([np.concatenate([np.asarray(tile) for tile in tiles[row:row + 2]], 1)
+                            for row in range(0, len(tiles), 2)])
+    assert np.array_equal(whole, np.asarray(image))
+    assert cut_tiles(draw(size=(256, 30)), SIZE)[0].size == (256, 30)
+
+
+def test_images_of_one_colour_are_left_out(folder: Path, tmp_path: Path):
+    Image.new('RGB', (20, 20), 'red').save(folder / 'red.png')
+    images = prepare_images(folder, tmp_path / 'out', SIZE, say_nothing)
+    assert '1 image of one colour: left out: red.png.' in images.notes
+    for path in find_images(folder, tmp_path):
+        Image.new('L', (20, 20), 7).save(path)
+    with pytest.raises(ValueError, match='0 usable images, .* of one colour'):
+        prepare_images(folder, tmp_path / 'out2', SIZE, say_nothing)
+
+
+def test_grey_images_are_stretched_where_wanted(folder: Path, tmp_path: Path):
+    dim = (np.arange(400).reshape(20, 20) % 30 + 10).astype(np.uint8)
+    Image.fromarray(dim).convert('RGB').save(folder / 'dim.png')
+    Image.fromarray(dim.astype(np.uint16) * 3 + 700).save(folder / 'deep.png')
+    for name in ('dim', 'deep'):
+        found = check_image(folder / f'{name}.png', tmp_path, SIZE, stretch=True)
+        assert 'grey: stretched to its range' in found.findings
+        stretched = np.asarray(Image.open(found.paths[0]))
+        assert (stretched.min(), stretched.max()) == (0, 255)
+        assert stretched[0, 15, 0] == round(15 / 29 * 255)
+    colour = check_image(folder / 'a.png', tmp_path, SIZE, stretch=True)
+    assert colour.paths == [str(folder / 'a.png')]
+
+
+def test_labels_beside_images_are_no_images(folder: Path, tmp_path: Path):
+    (folder / 'x' / 'images').mkdir(parents=True)
+    (folder / 'x' / 'masks').mkdir()
+    draw().save(folder / 'x' / 'images' / 'x.png')
+    draw('L').save(folder / 'x' / 'masks' / '1.png')
+    names = [path.name for path in find_images(folder, tmp_path)]
+    assert names == ['a.png', 'b.JPG', 'c.jpeg', 'x.png']
+    assert [path.name for path in find_images(folder / 'x' / 'masks', tmp_path)] == ['1.png']
+
+
+def test_what_is_held_out_is_listed_as_the_user_named_it(folder: Path, tmp_path: Path):
+    draw('RGBA').save(folder / 'z.png')
+    images = prepare_images(folder, tmp_path / 'out', SIZE, say_nothing)
+    held_out = Path(images.held_out).read_text().splitlines()
+    assert len(held_out) == images.num_val and held_out[0].startswith(str(folder))

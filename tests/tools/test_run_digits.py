@@ -89,5 +89,5 @@ def test_the_tool_draws_and_says_what_is_next(out: Path, capsys: pytest.CaptureF
     pictures = {path.name: Image.open(path).size for path in (out / 'pictures').iterdir()}
     assert set(pictures) == {'reconstructions.png', 'training_view.png', 'curves_vqgan.png',
                              'curves_mage.png', 'curves_addp.png', 'samples.png', 'steps.png',
-                             'edits.png'}
+                             'edits.png', 'worst.png'}
     assert min(min(size) for size in pictures.values()) > 60

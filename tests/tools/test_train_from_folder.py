@@ -15,7 +15,8 @@ from PIL import Image
 
 from addp_mm.own_images import configs as stage_configs
 from addp_mm.own_images import length as stage_length
-from addp_mm.own_images.trainings import Stage, find_shipped
+from addp_mm.own_images import pictures
+from addp_mm.own_images.trainings import Stage, StageError, find_shipped
 
 
 def load_tool(name: str) -> ModuleType:
@@ -65,23 +66,36 @@ def test_one_command_trains_all_stages_and_reports(folder: Path, tmp_path: Path,
     monkeypatch.setattr(stage_configs, 'MAX_WORKERS', 0)
     monkeypatch.setattr(stage_length, 'PROBED_ITERS', 1)
     monkeypatch.setattr(stage_configs, 'measure_seconds_per_iter', measure_here)
+    monkeypatch.setattr(pictures, 'NUM_GENERATED', 2)
+    monkeypatch.setattr(pictures, 'NUM_EDITED', 1)
+    monkeypatch.setattr(tool, 'NUM_STEPS', 2)
     args = str(folder), '--out', str(tmp_path / 'out'), '--size', '16', '--time-budget', '0.01'
+    with pytest.raises(StageError, match='tokenizer is useless.*report.md'):
+        run(tool, monkeypatch, *args)
+    assert '**useless**' in (tmp_path / 'out' / 'report.md').read_text()
+    assert not (tmp_path / 'out' / 'mage').exists()
+    first = capsys.readouterr().out
+    args = *args, '--use-useless-tokenizer'
     run(tool, monkeypatch, *args)
-    said = capsys.readouterr().out
+    said = first + capsys.readouterr().out
     assert '7 images to train with, 1 held out' in said
     assert 'unreadable, skipped: broken.jpg' in said
     report = (tmp_path / 'out' / 'report.md').read_text()
     links = re.findall(r'!\[.*?\]\((.*?)\)', report)
-    assert len(links) == 5
+    assert len(links) == 9
     assert all((tmp_path / 'out' / link).is_file() for link in links)
-    for words in ('broken.jpg', 'reconstruction/psnr', 'cross_entropy_0.9', '-m addp_mm.cli.train'):
+    for words in ('broken.jpg', 'reconstruction/psnr', 'cross_entropy_0.9',
+                  '-m addp_mm.cli.train', 'variation_kept_p10', 'ADDP: **'):
         assert words in report
     for stage in ('vqgan', 'mage', 'addp'):
         cfg = Config.fromfile(tmp_path / 'out' / 'configs' / f'{stage}.py')
         assert cfg.train_cfg.max_epochs == 2
 
-    pictures = {Path(link).stem: tmp_path / 'out' / link for link in links}
-    monkeypatch.setattr(tool, 'write_pictures', lambda stages, folder: pictures)  # for speed
+    assert 'tools/prepare_annotations.py' in said and f'{tmp_path}/out/held_out.txt' in said
+
+    files = {Path(link).stem: tmp_path / 'out' / link for link in links}
+    for name in ('write_pictures', 'write_generated'):  # for speed
+        monkeypatch.setattr(tool, name, lambda *args, **kwargs: files)
     run(tool, monkeypatch, *args)
     assert '] trains' not in capsys.readouterr().out
 

@@ -94,6 +94,9 @@ class VQGAN(BaseModule):
             GroupNorm of 32 groups.
         shortcut: What the 1x1 shortcut of a residual block reads where the number of channels
             changes: the 'branch', as released, or the block's 'input'.
+        patch_size: Side of the patches of pixels that the first convolution reads as channels and
+            the last one gives (pixel unshuffle and shuffle). 2 leaves out the finest resolution,
+            where most of the time goes; with one resolution less the stride stays.
 
     Raises:
         ValueError: If the stride does not divide the image size, the norm's groups do not divide
@@ -104,10 +107,10 @@ class VQGAN(BaseModule):
                  code_dims: int = 256, channels: int = 128,
                  channel_mult: Sequence[int] = (1, 1, 2, 2, 4), num_res_blocks: int = 2,
                  in_channels: int = 3, norm: dict | None = None,
-                 shortcut: str = 'branch') -> None:
+                 shortcut: str = 'branch', patch_size: int = 1) -> None:
         super().__init__()
         self.image_size = tuple(to_2tuple(image_size))
-        self.stride = 2**(len(channel_mult) - 1)
+        self.stride = patch_size * 2**(len(channel_mult) - 1)
         self.num_codes = num_codes
         self.code_dims = code_dims
         if any(side % self.stride for side in self.image_size):
@@ -115,8 +118,8 @@ class VQGAN(BaseModule):
                              f'image size {self.image_size}. Choose a multiple of {self.stride}.')
         widths = [channels * mult for mult in channel_mult]
         style = BlockStyle(norm or RELEASED_NORM, shortcut)
-        self.encoder = Encoder(in_channels, widths, num_res_blocks, code_dims, style)
-        self.decoder = Decoder(in_channels, widths, num_res_blocks, code_dims, style)
+        self.encoder = Encoder(in_channels, patch_size, widths, num_res_blocks, code_dims, style)
+        self.decoder = Decoder(in_channels, patch_size, widths, num_res_blocks, code_dims, style)
         self.quantize = Codebook(num_codes, code_dims)
 
     @property

@@ -151,16 +151,18 @@ class Encoder(nn.Module):
 
     Args:
         in_channels: Channels of the images.
+        patch_size: Side p of the patches of pixels that stand for a place of the finest resolution.
         widths: Channels of each resolution, the finest first.
         num_blocks: Residual blocks of each resolution.
         code_dims: Channels of the latents.
         style: Norm and shortcut of the blocks.
     """
 
-    def __init__(self, in_channels: int, widths: Sequence[int], num_blocks: int,
+    def __init__(self, in_channels: int, patch_size: int, widths: Sequence[int], num_blocks: int,
                  code_dims: int, style: BlockStyle) -> None:
         super().__init__()
-        self.conv_in = nn.Conv2d(in_channels, widths[0], 3, padding=1, bias=False)
+        self.patch_size = patch_size
+        self.conv_in = nn.Conv2d(in_channels * patch_size**2, widths[0], 3, padding=1, bias=False)
         inputs = (widths[0], *widths[:-1])
         self.down = nn.ModuleList(
             Level(i, o, num_blocks, style) for i, o in zip(inputs, widths, strict=True))
@@ -170,7 +172,7 @@ class Encoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, in_channels, H, W) to (N, code_dims, h, w)."""
-        x = self.conv_in(images)
+        x = self.conv_in(F.pixel_unshuffle(images, self.patch_size))
         for i, level in enumerate(self.down):
             x = level(x if i == 0 else F.avg_pool2d(x, 2))
         return self.conv_out(F.silu(self.norm_out(self.mid(x))))
@@ -181,15 +183,17 @@ class Decoder(nn.Module):
 
     Args:
         out_channels: Channels of the images.
+        patch_size: Side p of the patches of pixels that stand for a place of the finest resolution.
         widths: Channels of each resolution, the finest first.
         num_blocks: Residual blocks of each resolution.
         code_dims: Channels of the latents.
         style: Norm and shortcut of the blocks.
     """
 
-    def __init__(self, out_channels: int, widths: Sequence[int], num_blocks: int,
+    def __init__(self, out_channels: int, patch_size: int, widths: Sequence[int], num_blocks: int,
                  code_dims: int, style: BlockStyle) -> None:
         super().__init__()
+        self.patch_size = patch_size
         self.conv_in = nn.Conv2d(code_dims, widths[-1], 3, padding=1)
         self.mid = Middle(widths[-1], style)
         inputs = (*widths[1:], widths[-1])
@@ -197,11 +201,11 @@ class Decoder(nn.Module):
             Level(inputs[i], widths[i], num_blocks, style, upsamples=i > 0)
             for i in range(len(widths)))
         self.norm_out = build_norm(style.norm, widths[0])
-        self.conv_out = nn.Conv2d(widths[0], out_channels, 3, padding=1)
+        self.conv_out = nn.Conv2d(widths[0], out_channels * patch_size**2, 3, padding=1)
 
     def forward(self, latents: Tensor) -> Tensor:
         """(N, code_dims, h, w) to (N, out_channels, H, W)."""
         x = self.mid(self.conv_in(latents))
         for level in reversed(self.up):
             x = level(x)
-        return self.conv_out(F.silu(self.norm_out(x)))
+        return F.pixel_shuffle(self.conv_out(F.silu(self.norm_out(x))), self.patch_size)

@@ -3,14 +3,18 @@
 # mage.py, then addp.py. All numbers are our choice, made for two CPU cores and a few minutes.
 _base_ = '../../_base_/default_runtime.py'
 
-tokenizer = dict(  # 0.8 M parameters, stride 8: 4 x 4 tokens
+tokenizer = dict(  # 0.7 M parameters, stride 8: 4 x 4 tokens
     type='VQGAN',
     image_size=32,
     num_codes=32,  # 128 gain 2 dB and make tokens harder to predict than 1,500 images can teach
     code_dims=16,
     channels=32,
-    channel_mult=(1, 1, 2, 2),
-    num_res_blocks=1)
+    channel_mult=(1, 2, 2),
+    num_res_blocks=1,
+    # With these, new start values learn many times as fast as with those of the release.
+    patch_size=2,
+    norm=dict(type='timm.layers.LayerNorm2d'),
+    shortcut='input')
 token_predictor = dict(
     type='MAGE',
     arch=dict(embed_dims=96, depth=4, num_heads=4),

@@ -1,11 +1,8 @@
-# Stage 2 of the long run: more augmentation, longer, the weights averaged, and every mask ratio.
+# Stage 2 of the long run: more augmentation, longer, and the weights averaged.
 _base_ = ['../mage.py', '_base_/augmentation.py']
 
 model = dict(
-    data_preprocessor=dict(tokenizer=dict(checkpoint='work_dirs/digits_long/vqgan/epoch_24.pth')),
-    # Of 16 tokens the recipe never sees more than 8. Here the sampler's late steps are trained too.
-    mask_ratio=dict(type='TruncatedNormalMaskRatio', min_ratio=0.02, std=0.3),
-    drop_ratio=0.)
+    data_preprocessor=dict(tokenizer=dict(checkpoint='work_dirs/digits_long/vqgan/epoch_24.pth')))
 train_dataloader = dict(dataset=dict(pipeline={{_base_.augmented}}))
 
 max_epochs, warmup_epochs = 150, 2

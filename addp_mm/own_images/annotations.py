@@ -1,0 +1,174 @@
+"""Writes labelled images as mmdet and mmseg read them: COCO files, and maps of classes.
+
+Shapes: H x W pixels of an image.
+"""
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from .images import hold_out
+from .labels import LabelledImages
+
+PARTS = ('train', 'val')
+_SETTINGS = 'settings.json'
+
+
+def write_annotations(found: LabelledImages, out: Path, held_out: Path | None,
+                      settings: dict[str, Any], say: Callable[[str], None]) -> Path:
+    """Write one data set with two sets of labels; the pictures stay where they are.
+
+    ``out/{train,val}.json``: in COCO's format; ``file_name`` starts from ``found.root``.
+    ``out/maps/<file_name>.png``: 0 background, then the categories in their order, from 1.
+    ``out/{train,val}.txt``: the file names of each part, for mmseg.
+
+    Args:
+        found: The images and their objects.
+        out: Where it goes. It appears whole or not at all.
+        held_out: List file of the images to validate with, one path a line; None: what an
+            ``index.json`` beside the images says, else a tenth by fixed chance.
+        settings: What it is made of; a second call with the same leaves everything as it is.
+        say: Takes a line for each note.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        ValueError: If ``out`` holds something else, or a part would have no image.
+    """
+    if _is_complete(out, settings):
+        return out
+    val = choose_held_out(found, held_out)
+    partial = out.with_name(f'.{out.name}.{os.getpid()}.partial')
+    (partial / 'maps').mkdir(parents=True)
+    try:
+        for part in PARTS:
+            images = [image for image in found.images if (image['id'] in val) == (part == 'val')]
+            _write_part(found, images, partial, part)
+        num_hidden = _write_maps(found, partial / 'maps')
+        (partial / _SETTINGS).write_text(json.dumps(settings, indent=2) + '\n')
+        out.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(partial, out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    if num_hidden:
+        say(f'Objects hide each other in {num_hidden} maps: there the smaller one is on top.')
+    return out
+
+
+def choose_held_out(found: LabelledImages, held_out: Path | None) -> set[int]:
+    """Ids of the images to validate with, see :func:`write_annotations`."""
+    val = _listed(found, held_out) if held_out else _indexed(found)
+    if val is None:
+        val = {image['id'] for image in hold_out(found.images)[1]}
+    if not 0 < len(val) < len(found.images):
+        raise ValueError(f'{len(val)} of {len(found.images)} labelled images are held out, '
+                         'expected at least one to train with and one to validate with'
+                         + f': {held_out} decides that.' * bool(held_out))
+    return val
+
+
+def draw_map(annotations: Sequence[dict[str, Any]], values: dict[int, int], height: int,
+             width: int) -> tuple[np.ndarray, bool]:
+    """Draw the objects of an image, the largest first.
+
+    Args:
+        annotations: In COCO's format.
+        values: Value of each category id.
+        height: H.
+        width: W.
+
+    Returns:
+        (H, W) uint8, and whether objects of two values hide each other.
+    """
+    drawn, hides = np.zeros((height, width), np.uint8), False
+    for annotation in sorted(annotations, key=lambda x: -x['area']):
+        mask = decode_mask(annotation['segmentation'], height, width)
+        value = values[annotation['category_id']]
+        hides |= bool(((drawn[mask] != 0) & (drawn[mask] != value)).any())
+        drawn[mask] = value
+    return drawn, hides
+
+
+def decode_mask(segmentation: dict | list, height: int, width: int) -> np.ndarray:
+    """A mask (H, W) bool from COCO's polygons or run-length code.
+
+    Raises:
+        ValueError: If it is of another size.
+        ModuleNotFoundError: If pycocotools is missing, for all but plain run-length code.
+    """
+    if isinstance(segmentation, dict) and tuple(segmentation['size']) != (height, width):
+        raise ValueError(f'A mask has height and width {segmentation["size"]}, its image '
+                         f'{[height, width]}: labels and pictures must have one size.')
+    if isinstance(segmentation, dict) and isinstance(segmentation['counts'], list):
+        counts = segmentation['counts']
+        flat = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
+        return flat.reshape(width, height).T
+    try:
+        from pycocotools import mask as coder  # comes with mmdet
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError('Polygons need pycocotools: pip install pycocotools.') from error
+    if isinstance(segmentation, list):
+        segmentation = coder.merge(coder.frPyObjects(segmentation, height, width))
+    return coder.decode(segmentation).astype(bool)
+
+
+def _write_part(found: LabelledImages, images: list[dict], out: Path, part: str) -> None:
+    ids = {image['id'] for image in images}
+    annotations = [x for x in found.annotations if x['image_id'] in ids]
+    if not annotations:
+        raise ValueError(f'There is no object on the {len(images)} images of the part {part}.')
+    content = dict(images=images, annotations=annotations, categories=found.categories)
+    (out / f'{part}.json').write_text(json.dumps(content))
+    (out / f'{part}.txt').write_text(''.join(f'{image["file_name"]}\n' for image in images))
+
+
+def _write_maps(found: LabelledImages, out: Path) -> int:
+    """Write a map for each image; on how many objects hide each other."""
+    by_image = defaultdict(list)
+    for annotation in found.annotations:
+        by_image[annotation['image_id']].append(annotation)
+    values = {category['id']: i for i, category in enumerate(found.categories, 1)}
+    num_hidden = 0
+    for image in found.images:
+        drawn, hides = draw_map(by_image[image['id']], values, image['height'], image['width'])
+        path = out / f'{image["file_name"]}.png'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(drawn).save(path)
+        num_hidden += hides
+    return num_hidden
+
+
+def _listed(found: LabelledImages, held_out: Path) -> set[int]:
+    wanted = {str(Path(line).absolute()) for line in held_out.read_text().splitlines() if line}
+    return {image['id'] for image in found.images
+            if str((found.root / image['file_name']).absolute()) in wanted}
+
+
+def _indexed(found: LabelledImages) -> set[int] | None:
+    """What ``index.json`` beside the images says: entries with ``id`` and ``split``."""
+    path = found.root.parent / 'index.json'
+    if not path.is_file():
+        return None
+    splits = {str(entry['id']): entry['split'] for entry in json.loads(path.read_text())}
+    return {image['id'] for image in found.images
+            if splits.get(Path(image['file_name']).stem.lstrip('0') or '0') == 'val'}
+
+
+def _is_complete(out: Path, settings: dict[str, Any]) -> bool:
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return False
+    path = out / _SETTINGS
+    found = json.loads(path.read_text()) if path.is_file() else 'something else'
+    if found == settings:
+        return True
+    raise ValueError(f'{out} holds {found}, expected an empty or new folder for {settings}: name '
+                     'another --out, or remove this one.')

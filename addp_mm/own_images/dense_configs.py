@@ -1,0 +1,98 @@
+"""Writes complete configs of a detector and a segmentor for one's own images and labels."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from ..atomic_write import write_whole
+from .labels import LabelledImages
+from .trainings import find_shipped
+
+# The configs that each encoder starts from. What is written is of the images at hand.
+STARTS = {
+    'small': ('nuclei/mask-rcnn_nuclei-128.py', 'nuclei/upernet_nuclei-128.py'),
+    'base': ('nuclei/mask-rcnn_vitdet-b_nuclei-512.py', 'nuclei/upernet_vit-b_nuclei-512.py'),
+}
+_LOADERS = dict(train_dataloader='train', val_dataloader='val', test_dataloader='val')
+_COLOURS = 0x9E3779
+
+
+def write_dense_configs(found: LabelledImages, annotations: Path, pretrained: Path) -> list[Path]:
+    """Write ``annotations/mask-rcnn.py`` and ``annotations/upernet.py``, unless they are there.
+
+    Args:
+        found: The labelled images.
+        annotations: What ``write_annotations`` wrote.
+        pretrained: What the command ``train_from_folder.py`` wrote, with a finished ADDP.
+
+    Returns:
+        The two paths.
+
+    Raises:
+        FileNotFoundError: If ``pretrained`` holds no finished ADDP.
+        ValueError: If its encoder has a size without a config to start from.
+    """
+    config = pretrained / 'configs' / 'addp.py'
+    if not config.is_file():
+        raise FileNotFoundError(f'Expected the config of a pre-training at {config}, there is '
+                                'none: name the --out of train_from_folder.py.')
+    encoder = Config.fromfile(config, import_custom_modules=False)
+    checkpoint = pretrained / 'addp' / f'epoch_{encoder.train_cfg.max_epochs}.pth'
+    if not checkpoint.is_file():
+        raise FileNotFoundError(f'{checkpoint} is not there yet: let the pre-training end first.')
+    arch = encoder.model.backbone.arch
+    start = arch if isinstance(arch, str) else 'small'
+    if start not in STARTS:
+        raise ValueError(f'The encoder of {config} is {start!r}, and there are configs for '
+                         f'{list(STARTS)}: change those of configs/mmdet and configs/mmseg.')
+    changes = (_detection_changes(found, annotations), _segmentation_changes(found, annotations))
+    paths = [annotations / 'mask-rcnn.py', annotations / 'upernet.py']
+    for path, name, change in zip(paths, STARTS[start], changes, strict=True):
+        if path.is_file():
+            continue
+        cfg = Config.fromfile(find_shipped('configs') / name, import_custom_modules=False)
+        cfg.merge_from_dict(change)
+        cfg.merge_from_dict({
+            'model.backbone.init_cfg.checkpoint': str(checkpoint.absolute()),
+            'work_dir': str(path.with_suffix('').absolute())})
+        if hasattr(cfg.model.backbone, 'pretrain_img_size'):
+            size = encoder.model.data_preprocessor.tokenizer.model.image_size
+            cfg.model.backbone.pretrain_img_size = size
+        write_whole(path, cfg.pretty_text.encode())
+    return paths
+
+
+def _detection_changes(found: LabelledImages, annotations: Path) -> dict[str, Any]:
+    classes = tuple(category['name'] for category in found.categories)
+    changes = {f'model.roi_head.{head}_head.num_classes': len(classes)
+               for head in ('bbox', 'mask')}
+    for loader, part in _LOADERS.items():
+        changes.update({f'{loader}.dataset.{key}': value for key, value in dict(
+            data_root='', ann_file=str(annotations.absolute() / f'{part}.json'),
+            data_prefix=dict(img=str(found.root.absolute())),
+            metainfo=dict(classes=classes)).items()})
+    evaluated = str(annotations.absolute() / 'val.json')
+    return {**changes, 'data_root': '', 'metainfo': dict(classes=classes),
+            'val_evaluator.ann_file': evaluated, 'test_evaluator.ann_file': evaluated}
+
+
+def _segmentation_changes(found: LabelledImages, annotations: Path) -> dict[str, Any]:
+    classes = ('background', *(category['name'] for category in found.categories))
+    metainfo = dict(classes=classes, palette=[_colour(i) for i in range(len(classes))])
+    changes = {f'model.{head}.num_classes': len(classes)
+               for head in ('decode_head', 'auxiliary_head')}
+    for loader, part in _LOADERS.items():
+        changes.update({f'{loader}.dataset.{key}': value for key, value in dict(
+            data_root='', ann_file=str(annotations.absolute() / f'{part}.txt'),
+            data_prefix=dict(img_path=str(found.root.absolute()),
+                             seg_map_path=str(annotations.absolute() / 'maps')),
+            metainfo=metainfo).items()})
+    return {**changes, 'data_root': '', 'metainfo': metainfo}
+
+
+def _colour(index: int) -> list[int]:
+    """Black for the background, and colours that differ."""
+    code = index * _COLOURS % 2**24
+    return [code >> 16, code >> 8 & 255, code & 255]

@@ -1,0 +1,72 @@
+"""Whether a trained stage is worth building on."""
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ..visualization.curves import RunScalars
+
+# Shares of the variation within held-out images that their reconstructions keep, in the median.
+USELESS_BELOW, GOOD_FROM = 0.5, 0.75
+# Of the entropy of the tokens' frequencies, what a prediction saves at least to be one.
+MIN_SAVED = 0.02
+# A held-out score that came back up by so much: the images are learned by heart.
+MAX_RISE = 1.02
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the last held-out numbers of a stage say.
+
+    Attributes:
+        word: 'good', 'poor' or 'useless'.
+        reason: The numbers in a sentence.
+    """
+
+    word: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f'{self.word.capitalize()}: {self.reason}'
+
+
+def judge_tokenizer(run: RunScalars) -> Verdict:
+    """By the share of the variation that reconstructions keep; PSNR passes a black picture.
+
+    Raises:
+        ValueError: If the run did not measure it.
+    """
+    kept = _last(run, 'reconstruction/variation_kept')
+    tenth = _last(run, 'reconstruction/variation_kept_p10')
+    psnr = run.held_out.get('reconstruction/psnr', [(0, math.nan)])[-1][1]
+    if math.isnan(kept):
+        return Verdict('useless', 'all held-out crops show one colour.')
+    word = 'useless' if kept < USELESS_BELOW else 'poor' if kept < GOOD_FROM else 'good'
+    return Verdict(word, f'reconstructions keep {kept:.0%} of the variation within held-out images '
+                         f'(median; {tenth:.0%} in the worst tenth; PSNR {psnr:.1f} dB).')
+
+
+def judge_predictor(run: RunScalars) -> Verdict:
+    """By what is saved against a guess by the frequency of the tokens alone.
+
+    Raises:
+        ValueError: If the run did not measure it.
+    """
+    found, marginal = _last(run, 'token/cross_entropy'), _last(run, 'token/marginal_entropy')
+    best = min(value for _, value in run.held_out['token/cross_entropy'])
+    saved = 1 - found / marginal if marginal else 0.
+    reason = (f'{found:.2f} nats per masked held-out token, where their frequencies alone give '
+              f'{marginal:.2f} ({saved:.0%} saved).')
+    if saved < MIN_SAVED:
+        return Verdict('useless', reason)
+    if found > MAX_RISE * best:
+        return Verdict('poor', f'{reason} It was {best:.2f} before: the images are learned by '
+                               'heart. Train for fewer epochs, or with more images.')
+    return Verdict('good', reason)
+
+
+def _last(run: RunScalars, key: str) -> float:
+    if key not in run.held_out:
+        raise ValueError(f'{run.name} did not measure {key}: its config was written by hand or by '
+                         'an earlier version. Add the metric to val_evaluator, or start anew.')
+    return run.held_out[key][-1][1]

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from addp_mm.own_images.annotations import decode_mask
+from addp_mm.own_images.labels import LabelledImages, read_label_image, read_labels
+
+
+def draw_labels(dtype: type = np.uint16) -> np.ndarray:
+    """Two objects on 6 x 8 pixels: 2 x 3 at the top left, 1 x 2 at the bottom."""
+    values = np.zeros((6, 8), dtype)
+    values[:2, :3] = 7
+    values[5, 4:6] = 9
+    return values
+
+
+def save_image(path: Path, size: tuple[int, int] = (8, 6)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    Image.fromarray(pixels).save(path)
+
+
+def save_labels(path: Path, values: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(values).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """images/a.png and images/x/b.jpg, with label images of 16 bits."""
+    save_image(tmp_path / 'images/a.png')
+    save_image(tmp_path / 'images/x/b.jpg')
+    save_labels(tmp_path / 'labels/a.png', draw_labels())
+    save_labels(tmp_path / 'labels/x/b.tif', draw_labels())
+    return tmp_path
+
+
+def check_objects(found: LabelledImages, image_id: int = 1) -> None:
+    objects = [x for x in found.annotations if x['image_id'] == image_id]
+    assert [x['bbox'] for x in objects] == [[0, 0, 3, 2], [4, 5, 2, 1]]
+    assert [x['area'] for x in objects] == [6, 2]
+    for x, value in zip(objects, (7, 9), strict=True):
+        assert np.array_equal(decode_mask(x['segmentation'], 6, 8), draw_labels() == value)
+
+
+def test_label_images(folder: Path):
+    found = read_labels(folder / 'images', folder / 'labels', 'cell')
+    assert [image['file_name'] for image in found.images] == ['a.png', 'x/b.jpg']
+    assert found.categories == [dict(id=1, name='cell')]
+    check_objects(found, 1)
+    check_objects(found, 2)
+
+
+def test_one_mask_an_object(tmp_path: Path):
+    save_image(tmp_path / 'a/images/a.png')
+    for value in (7, 9):
+        save_labels(tmp_path / f'a/masks/{value}.png',
+                    ((draw_labels() == value) * 255).astype(np.uint8))
+    save_labels(tmp_path / 'a/masks/empty.png', np.zeros((6, 8), np.uint8))
+    save_labels(tmp_path / 'a/masks/zz.png', ((draw_labels() == 9) * 255).astype(np.uint8))
+    found = read_labels(tmp_path, None)
+    assert [image['file_name'] for image in found.images] == ['a/images/a.png']
+    assert found.notes == ['1 masks are empty: left out.',
+                           'Objects overlap on 1 images: kept as they are.']
+    found.annotations.pop()
+    check_objects(found)
+
+
+def test_a_coco_file_is_taken_as_it_is(folder: Path):
+    first = read_labels(folder / 'images', folder / 'labels')
+    write_coco(folder / 'all.json', first)
+    assert read_labels(folder / 'images', folder / 'all.json') == first
+
+
+def write_coco(path: Path, found: LabelledImages, **changes: list) -> None:
+    path.write_text(json.dumps(dict(images=found.images, annotations=found.annotations,
+                                    categories=found.categories) | changes))
+
+
+def test_coco_files_that_do_not_fit_are_refused(folder: Path):
+    found = read_labels(folder / 'images', folder / 'labels')
+    path, images = folder / 'all.json', folder / 'images'
+    first, *others = found.annotations
+    for changes, message in [
+        (dict(images=[found.images[0] | dict(file_name='c.png')]), r'1 of 1 images .* not there'),
+        (dict(images=[found.images[0] | dict(width=9)]), r'a.png has 8 x 6 .* expected 9 x 6'),
+        (dict(categories=[dict(id=i, name=str(i)) for i in range(255)]), r'255 .* at most 254'),
+        (dict(annotations=[first | dict(segmentation=[])]), 'annotation 1 .* only a box'),
+        (dict(annotations=[first | dict(image_id=7)]), 'belongs to image 7'),
+        (dict(annotations=[first | dict(category_id=7)]), 'has category 7'),
+        (dict(annotations=[]), 'There is no object'),
+    ]:
+        write_coco(path, found, **changes)
+        with pytest.raises(ValueError, match=message):
+            read_labels(images, path)
+    for content in ('no JSON', '[]', '{"images": []}'):
+        path.write_text(content)
+        with pytest.raises(ValueError, match="not in COCO's format"):
+            read_labels(images, path)
+
+
+def test_labels_of_another_size_are_refused(folder: Path):
+    save_labels(folder / 'labels/a.png', np.ones((5, 8), np.uint16))
+    with pytest.raises(ValueError, match=r'labels.a.png has 8 x 5 pixels, expected 8 x 6'):
+        read_labels(folder / 'images', folder / 'labels')
+
+
+def test_values_that_8_bits_cut_off_are_refused(tmp_path: Path):
+    values = np.arange(300).reshape(15, 20)
+    save_labels(tmp_path / 'a.png', values.astype(np.uint8))
+    with pytest.raises(ValueError, match='labels above 255 were cut off'):
+        read_label_image(tmp_path / 'a.png')
+    save_labels(tmp_path / 'b.png', values.astype(np.uint16))
+    assert np.array_equal(read_label_image(tmp_path / 'b.png'), values)
+
+
+def test_pictures_that_hold_no_labels_are_refused(tmp_path: Path):
+    save_image(tmp_path / 'colour.png')
+    save_image(tmp_path / 'lossy.jpg')
+    save_labels(tmp_path / 'half.tif', np.full((4, 4), 0.5, np.float32))
+    for name, message in (('colour.png', 'colour picture'), ('lossy.jpg', 'JPEG'),
+                          ('half.tif', 'fractional')):
+        with pytest.raises(ValueError, match=message):
+            read_label_image(tmp_path / name)
+
+
+def test_masks_of_all_objects_are_told_from_label_images(folder: Path):
+    for name in ('a.png', 'x/b.tif'):
+        save_labels(folder / 'labels' / name, ((draw_labels() > 0) * 255).astype(np.uint8))
+    with pytest.raises(ValueError, match='one value at 2 separate places.*--components'):
+        read_labels(folder / 'images', folder / 'labels')
+    check_objects(read_labels(folder / 'images', folder / 'labels', components=True))
+
+
+def test_images_without_labels_are_left_out_and_counted(folder: Path):
+    save_image(folder / 'images/c.png')
+    save_labels(folder / 'labels/d.png', draw_labels())
+    found = read_labels(folder / 'images', folder / 'labels')
+    assert len(found.images) == 2
+    assert found.notes[0] == '1 images have no label image: left out.'
+    assert found.notes[1].startswith('1 label images have no image, such as')
+
+
+def test_what_is_not_there_is_named(folder: Path):
+    with pytest.raises(FileNotFoundError, match='nowhere'):
+        read_labels(folder / 'images', folder / 'nowhere')
+    with pytest.raises(ValueError, match='found none. For other layouts'):
+        read_labels(folder / 'images', None)
+    with pytest.raises(ValueError, match='No label image in .* has the name of an image'):
+        read_labels(folder / 'images/x', folder / 'labels')

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from addp_mm.own_images.quality import judge_predictor, judge_tokenizer
+from addp_mm.visualization.curves import RunScalars
+
+
+def run_of(**held_out: list[float]) -> RunScalars:
+    names = dict(kept='reconstruction/variation_kept', tenth='reconstruction/variation_kept_p10',
+                 psnr='reconstruction/psnr', found='token/cross_entropy',
+                 marginal='token/marginal_entropy')
+    return RunScalars('run', held_out={names[key]: list(enumerate(values))
+                                       for key, values in held_out.items()})
+
+
+@pytest.mark.parametrize(('kept', 'word'), [
+    (0.49, 'useless'), (0.5, 'poor'), (0.74, 'poor'), (0.76, 'good'), (math.nan, 'useless')])
+def test_a_tokenizer_by_what_it_keeps_and_not_by_psnr(kept: float, word: str):
+    verdict = judge_tokenizer(run_of(kept=[0.9, kept], tenth=[0.1, 0.1], psnr=[10., 40.]))
+    assert verdict.word == word
+    assert str(verdict).startswith(word.capitalize() + ': ')
+    assert ('40.0 dB' in verdict.reason) != math.isnan(kept)
+
+
+def test_a_predictor_by_what_it_saves_against_frequencies():
+    verdict = judge_predictor(run_of(found=[4.2, 2.57], marginal=[4.3, 4.23]))
+    assert verdict.word == 'good' and '(39% saved)' in verdict.reason
+    assert judge_predictor(run_of(found=[4.2], marginal=[4.23])).word == 'useless'
+    assert judge_predictor(run_of(found=[0.], marginal=[0.])).word == 'useless'
+    verdict = judge_predictor(run_of(found=[2.5, 2.6], marginal=[4.2, 4.2]))
+    assert verdict.word == 'poor' and 'by heart' in verdict.reason
+
+
+def test_a_run_without_the_number_is_named():
+    with pytest.raises(ValueError, match='run did not measure reconstruction/variation_kept'):
+        judge_tokenizer(run_of(psnr=[30.]))
