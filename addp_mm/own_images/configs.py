@@ -4,13 +4,14 @@ from __future__ import annotations
 import copy
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
+from ..apis.machine import optim_wrappers
 from ..atomic_write import write_whole
 from ..registry import MODELS
 from .images import ImageSet
@@ -101,7 +102,7 @@ def stage_config(stage: str, preset: Preset, images: ImageSet, batch: int, out: 
     cfg = starting_configs(preset, images.image_size)[stage]
     cfg.work_dir = str(out / stage)
     _set_data(cfg, images, batch, augmentation(flip, turn))
-    for wrapper in _wrappers(cfg):
+    for wrapper in optim_wrappers(cfg):
         wrapper.optimizer.lr = preset.lr[stage]
         wrapper.pop('accumulative_counts', None)
     cfg.pop('auto_scale_lr', None)
@@ -220,10 +221,3 @@ def _set_data(cfg: Config, images: ImageSet, batch: int, moves: list[dict]) -> N
         cfg.pop(key, None)
     if 'val_evaluator' not in cfg:
         cfg.val_evaluator = dict(type='MaskedTokenCrossEntropy')
-
-
-def _wrappers(cfg: Config) -> Sequence[Config]:
-    """The optimizer wrapper, or one for each network."""
-    several = [part for part in cfg.optim_wrapper.values()
-               if isinstance(part, dict) and 'optimizer' in part]
-    return several or [cfg.optim_wrapper]

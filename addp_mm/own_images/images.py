@@ -1,20 +1,19 @@
 """Checks the images of a user, brings odd ones to RGB, and holds some out."""
 from __future__ import annotations
 
-import json
 import os
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
-from ..atomic_write import write_whole
 from ..datasets.image_reader import shown_name
+from ..result_folder import ResultFolder
 from .image_check import CheckedImage, check_image
 from .image_sources import ENDINGS, check_places, files_of
 from .scale import choose_scale
@@ -42,7 +41,8 @@ class ImageSet:
         num_val: Number of the latter.
         held_out: List file of the same images as the user named them.
         scale: 'native': crops at the images' own scale; 'object': crops of all sizes, shrunk.
-        asked: What was asked for: source, image_size, scale and stretch.
+        asked_scale: The scale that was asked for; None: it was to be chosen.
+        stretch: Whether grey images were stretched to their range.
         notes: What was found and done, a sentence each.
     """
 
@@ -54,7 +54,8 @@ class ImageSet:
     num_val: int
     held_out: str = ''
     scale: str = 'object'
-    asked: list = field(default_factory=list)
+    asked_scale: str | None = 'object'
+    stretch: bool = False
     notes: list[str] = field(default_factory=list)
 
 
@@ -79,19 +80,23 @@ def prepare_images(source: Path, out: Path, image_size: int, say: Callable[[str]
         The lists, and notes for the user.
 
     Raises:
-        ValueError: If there is nothing to train with.
+        ValueError: If there is nothing to train with, ``out`` holds images that were prepared
+            otherwise, or another process prepares them.
         FileNotFoundError: If ``source`` does not exist.
     """
-    summary = out / 'images.json'
-    asked = [str(source.absolute()), image_size, scale, stretch]
-    if summary.is_file():
-        known = ImageSet(**json.loads(summary.read_text()))
-        if known.asked == asked:
-            return known
-        raise ValueError(f'{out} was made from {_describe(known.asked)}, expected '
-                         f'{_describe(asked)}. Give another --out, or remove that folder.')
     check_places(source, out)
-    out.mkdir(parents=True, exist_ok=True)
+    inputs = dict(source=str(source.absolute()), image_size=image_size, asked_scale=scale,
+                  stretch=stretch)
+    record = ResultFolder(out).make(
+        'images', lambda: _prepare(source, out, image_size, say, scale, stretch), inputs)
+    if record is None:
+        raise ValueError(f'Another process prepares the images in {out}: wait for it.')
+    return ImageSet(**record)
+
+
+def _prepare(source: Path, out: Path, image_size: int, say: Callable[[str], None],
+             scale: str | None, stretch: bool) -> dict[str, Any]:
+    """The fields of the set of images that were not asked for."""
     paths, notes = find_images(source, out), []
     if scale is None:
         scale, why = choose_scale(paths, image_size)
@@ -103,13 +108,10 @@ def prepare_images(source: Path, out: Path, image_size: int, say: Callable[[str]
     if len(usable) < MIN_IMAGES:
         raise ValueError(f'{source} has {len(usable)} usable images, expected at least '
                          f'{MIN_IMAGES}, better some thousands. ' + ' '.join(notes))
-    images = _write_lists(usable, out, source, image_size, scale, asked, notes)
-    write_whole(summary, json.dumps(asdict(images), indent=2).encode())
-    return images
+    return dict(_write_lists(usable, out), scale=scale, notes=notes)
 
 
-def _write_lists(usable: list[CheckedImage], out: Path, source: Path, image_size: int,
-                 scale: str, asked: list, notes: list[str]) -> ImageSet:
+def _write_lists(usable: list[CheckedImage], out: Path) -> dict[str, Any]:
     train, val = hold_out(usable)
     files = {name: (out / f'{name}.txt').absolute() for name in ('train', 'val', 'held_out')}
     for name, part in (('train', train), ('val', val)):
@@ -118,15 +120,8 @@ def _write_lists(usable: list[CheckedImage], out: Path, source: Path, image_size
     files['held_out'].write_text(''.join(f'{Path(image.source).absolute()}\n' for image in val),
                                  encoding='utf-8', errors='surrogateescape')
     num_train, num_val = (sum(len(image.paths) for image in part) for part in (train, val))
-    return ImageSet(str(source.absolute()), image_size, str(files['train']), str(files['val']),
-                    num_train, num_val, str(files['held_out']), scale, asked, notes)
-
-
-def _describe(asked: list) -> str:
-    if not asked:
-        return 'something else by an earlier version'
-    source, image_size, scale, stretch = asked
-    return f'{source} (scale {scale or "chosen"}{", stretched" * stretch}) with {image_size} pixels'
+    return dict({name: str(file) for name, file in files.items()}, num_train=num_train,
+                num_val=num_val)
 
 
 def find_images(source: Path, out: Path) -> list[Path]:

@@ -117,7 +117,7 @@ def test_a_finished_check_is_not_repeated(folder: Path, tmp_path: Path):
     draw().save(folder / 'later.png')
     assert prepare_images(folder, tmp_path / 'out', SIZE, said.append) == first
     assert len(said) == 1
-    with pytest.raises(ValueError, match='made from .* with 16 pixels, expected .* with 8'):
+    with pytest.raises(ValueError, match=r'other settings .image_size 16, now 8.: choose another'):
         prepare_images(folder, tmp_path / 'out', 8, said.append)
 
 
