@@ -99,8 +99,13 @@ def test_an_existing_file_is_replaced_only_on_request(tmp_path: Path, weights: d
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, weights: dict) -> None:
     path = tmp_path / 'a.pth'
     save_weights(weights, path)
-    unpicklable = dict(meta=lambda: None)
-    with pytest.raises(Exception, match='pickle'):
+
+    class Unpicklable:
+        def __reduce__(self):
+            raise pickle.PicklingError('cannot pickle this')
+
+    unpicklable = dict(meta=Unpicklable())
+    with pytest.raises(pickle.PicklingError, match='cannot pickle this'):
         save_weights({'other': torch.zeros(1)}, path, unpicklable, overwrite=True)
     assert os.listdir(tmp_path) == ['a.pth']
     assert set(load_weights(path)) == set(weights)
