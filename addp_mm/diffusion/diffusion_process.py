@@ -65,8 +65,10 @@ class DiffusionProcess:
         left = tuple(num_tokens - small for small, _ in counts)
         noise = uniform_noise(shape, device, generator)
         if len(counts) == 1:
-            return Masks(*nested_masks(noise, *counts[0]), left[0])
-        return Masks(*nested_masks(noise, *torch.tensor(counts).to(device).unbind(1)), left)
+            now, later = nested_masks(noise, *counts[0])
+            return Masks(now, later, left[0])
+        now, later = nested_masks(noise, *torch.tensor(counts).to(device).unbind(1))
+        return Masks(now, later, left)
 
     def _ratios(self, num_images: int, ratio: float | None) -> list[tuple[float, float]]:
         """The ratios of m_t and m_{t+d}: one pair for all images, or one for each."""

@@ -93,7 +93,8 @@ def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 def _value(node: ast.expr) -> Any:
     if isinstance(node, ast.Dict) and None not in node.keys:
-        return {_value(k): _value(v) for k, v in zip(node.keys, node.values, strict=True)}
+        keys = [key for key in node.keys if key is not None]
+        return {_value(k): _value(v) for k, v in zip(keys, node.values, strict=True)}
     if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
         return [_value(part) for part in node.elts]
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):

@@ -52,7 +52,8 @@ class MaskedTokenCrossEntropy(BaseMetric):
             ``cross_entropy_<ratio>`` for each ratio, their mean ``cross_entropy`` and
             ``marginal_entropy``.
         """
-        losses, counts = defaultdict(float), defaultdict(int)
+        losses: dict[float, float] = defaultdict(float)
+        counts: dict[float, int] = defaultdict(int)
         for result in results:
             for ratio, loss in result['loss'].items():
                 losses[ratio] += loss

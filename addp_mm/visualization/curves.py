@@ -160,7 +160,7 @@ def _train_panels(runs: Sequence[RunScalars]) -> Panels:
 
 def _held_out_panels(runs: Sequence[RunScalars]) -> Panels:
     keys = {key for run in runs for key in run.held_out}
-    panels = {}
+    panels: Panels = {}
     for key in sorted(keys):
         mean = _without_number(key)
         if len(runs) == 1 or mean == key or mean not in keys:

@@ -11,7 +11,8 @@ from mmengine.runner import EpochBasedTrainLoop, Runner, set_random_seed
 from torch.utils.data import Sampler
 
 from ...datasets.numbered_sampler import NumberedSampler, number_indices
-from ...registry import HOOKS, TRANSFORMS
+from ...datasets.transforms import SeedTransforms
+from ...registry import HOOKS
 
 
 @HOOKS.register_module()
@@ -30,8 +31,8 @@ class SeedIterationHook(Hook):
         """Give the sampler the seed of the run, which a resumed run takes from its checkpoint."""
         configured = runner.cfg.get('train_dataloader', {}).get('sampler') or {}
         for pipeline in _pipelines(runner):
-            if not any(isinstance(step, _seed_transforms()) for step in pipeline):
-                pipeline.insert(0, _seed_transforms()())
+            if not any(isinstance(step, SeedTransforms) for step in pipeline):
+                pipeline.insert(0, SeedTransforms())
         sampler = _sampler(runner)
         if hasattr(sampler, 'seed') and 'seed' not in configured:
             sampler.seed = _shared_seed(runner)
@@ -48,7 +49,7 @@ class SeedIterationHook(Hook):
             number_indices(runner.train_dataloader).first = 0
         for pipeline in _pipelines(runner):
             for transform in pipeline:
-                if isinstance(transform, _seed_transforms()):
+                if isinstance(transform, SeedTransforms):
                     transform.start_epoch(_shared_seed(runner), epoch, runner.rank, once)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
@@ -87,10 +88,6 @@ def _each_once(runner: Runner) -> bool:
 def _batch_size(runner: Runner) -> int:
     loader = runner.train_dataloader
     return loader.batch_size or loader.batch_sampler.batch_size
-
-
-def _seed_transforms() -> type:
-    return TRANSFORMS.get('SeedTransforms')
 
 
 def _pipelines(runner: Runner) -> Iterator[list]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
 import torch
@@ -15,7 +15,9 @@ from torch import nn
 
 from ...models.layers import cpu_has_bfloat16
 from ...registry import OPTIM_WRAPPERS
+from ..unwrapped import unwrapped
 from .finite_guard import REMEDIES, BufferBackup, gradient_norm
+from .full_precision import keep_full_precision
 
 _AMP_DEVICES = ('cuda', 'npu', 'mlu', 'musa')      # those of mmengine's AmpOptimWrapper
 _DTYPES = ('bfloat16', 'float16', 'float32')
@@ -44,6 +46,8 @@ class PortableAmpOptimWrapper(AmpOptimWrapper):
             has instructions for it, and is then three to four times as fast in products.
         max_skips: Steps in a row that may be left out. float16 needs a few at its start, until the
             scale of the loss fits.
+        full_precision: Names of parts of the model that stay in float32, see
+            :func:`keep_full_precision`.
         **kwargs: ``optimizer``, ``accumulative_counts`` and ``clip_grad`` of ``OptimWrapper``.
 
     Raises:
@@ -53,7 +57,7 @@ class PortableAmpOptimWrapper(AmpOptimWrapper):
 
     def __init__(self, loss_scale: str | float | dict = 'dynamic',
                  dtype: str | torch.dtype = 'bfloat16', cpu_dtype: str | torch.dtype = 'float32',
-                 max_skips: int = 20, **kwargs) -> None:
+                 max_skips: int = 20, full_precision: Sequence[str] = (), **kwargs) -> None:
         dtype = _checked('dtype', dtype, _DTYPES)
         cpu_dtype = _checked('cpu_dtype', cpu_dtype, _CPU_DTYPES)
         if get_device() in _AMP_DEVICES:
@@ -69,6 +73,7 @@ class PortableAmpOptimWrapper(AmpOptimWrapper):
             self.loss_scaler = torch.amp.GradScaler(enabled=False)
         self.max_skips = max_skips
         self.num_skips = 0
+        self.full_precision = tuple(full_precision)
         self._backup = BufferBackup()
 
     @contextmanager
@@ -76,6 +81,7 @@ class PortableAmpOptimWrapper(AmpOptimWrapper):
         """What the forward pass of ``model`` runs in: autocast, and no needless communication."""
         mixed = nullcontext() if self.cast_dtype == torch.float32 else autocast(
             dtype=self.cast_dtype)
+        keep_full_precision(unwrapped(model), self.full_precision)
         if self._inner_count % self._accumulative_counts == 0:
             self._backup.save(model)
         with OptimWrapper.optim_context(self, model), mixed:

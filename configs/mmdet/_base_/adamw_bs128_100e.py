@@ -6,6 +6,9 @@ auto_scale_lr = dict(base_batch_size=batch_size, enable=False)
 optim_wrapper = dict(
     type='mmpretrain.PortableAmpOptimWrapper',  # mixed precision; float32 without a GPU
     dtype='bfloat16',
+    # Boxes need more than 8 bits: anchors and proposals follow the dtype of the scores.
+    full_precision=('rpn_head', 'roi_head.bbox_roi_extractor', 'roi_head.bbox_head',
+                    'roi_head.mask_roi_extractor', 'roi_head.mask_head'),
     constructor='mmpretrain.BackboneLayerDecayConstructor',
     optimizer=dict(
         type='AdamW',

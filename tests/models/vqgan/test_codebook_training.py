@@ -223,3 +223,23 @@ def test_a_codebook_in_use_is_not_warned_of(tmp_path: Path):
 def test_wrong_numbers_are_named(wrong: dict):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         CodebookTraining(NUM_CODES, CODE_DIMS, **wrong)
+
+
+def test_latents_that_are_not_finite_move_nothing():
+    codebook = Codebook(4, 2)
+    training = CodebookTraining(4, 2, ema_decay=0.9, revive_after=1, init_from_data=True)
+    training(codebook, torch.randn(2, 2, 3, 3))
+    before = {**codebook.state_dict(), **training.state_dict()}
+    before = {name: tensor.clone() for name, tensor in before.items()}
+    latents = torch.randn(2, 2, 3, 3)
+    latents[0, 0, 0, 0] = float('nan')
+    assert training(codebook, latents).shape == latents.shape
+    after = {**codebook.state_dict(), **training.state_dict()}
+    assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+def test_encoding_what_is_not_finite_is_an_error():
+    latents = torch.randn(1, 2, 3, 3)
+    latents[0, 0, 0, 0] = float('inf')
+    with pytest.raises(FloatingPointError, match='latents of the tokenizer are not finite'):
+        Codebook(4, 2).assign(latents)
