@@ -118,7 +118,7 @@ def unknown_names_explained(cfg: Config) -> Iterator[None]:
     except TypeError as error:
         found = _UNKNOWN.search(str(error))
         built = found and _class_that_refused(error.__traceback__, found[1])
-        if not built:
+        if found is None or built is None:
             raise
         places = [path for path, _ in _settings(cfg) if path.rpartition('.')[2] == found[2]]
         known, _ = _all_arguments(built)
@@ -204,10 +204,11 @@ def _all_arguments(built: type) -> tuple[list[str], bool]:
     Returns:
         The names, and whether the class itself takes no others.
     """
-    names, open_to_any = [], []
+    names: list[str] = []
+    open_to_any: list[bool] = []
     for base in built.__mro__:
         if '__init__' in vars(base) and base is not object and all(open_to_any):
-            parameters = inspect.signature(base.__init__).parameters.values()
+            parameters = inspect.signature(vars(base)['__init__']).parameters.values()
             names += [p.name for p in parameters if p.kind not in (p.VAR_KEYWORD,
                                                                    p.VAR_POSITIONAL)]
             open_to_any.append(any(p.kind is p.VAR_KEYWORD for p in parameters))

@@ -153,8 +153,8 @@ def edit(inferencer: ADDPInferencer, image: str | Path, out: Path, mask: str | P
 
     Raises:
         FileNotFoundError: If a file does not exist.
-        ValueError: If the mask does not fit the image, a file exists already, or an option is out
-            of range.
+        ValueError: If the mask does not fit the image, nothing says what to edit, a file exists
+            already, or an option is out of range.
     """
     check_positive(num_samples=num_samples, batch_size=batch_size)
     canvas, region = _edited_region(image, mask, outpaint, uncrop)
@@ -213,4 +213,6 @@ def _edited_region(file: str | Path, mask: str | Path | None, outpaint: Sequence
         return image, read_mask(mask, size)
     if uncrop is not None:
         return extend(image, **uncrop_margins(size, uncrop))
+    if outpaint is None:
+        raise ValueError('Nothing says what to edit: expected mask, outpaint or uncrop.')
     return extend(image, *outpaint)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import mmengine
 from mmengine.config import Config, ConfigDict
@@ -158,9 +158,9 @@ def train_config(config: str | Path | Config, work_dir: str | Path | None = None
     return cfg
 
 
-def _set_resume(cfg: Config, resume: bool | str | Path) -> None:
+def _set_resume(cfg: Config, resume: Literal[True] | str | Path) -> None:
     """Have a run go on. At its first start, `load_from` in the config means its start values."""
-    if resume not in (True, 'auto'):
+    if resume is not True and resume != 'auto':
         cfg.resume, cfg.load_from = True, _existing_checkpoint(resume)
     elif cfg.get('load_from') is None or read_pointer(cfg.work_dir):
         cfg.resume, cfg.load_from = True, None

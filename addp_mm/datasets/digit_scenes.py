@@ -162,9 +162,9 @@ def _background(photographs: list[np.ndarray], image_size: int,
     top = generator.integers(height - side, endpoint=True)
     left = generator.integers(width - side, endpoint=True)
     crop = Image.fromarray(photograph[top:top + side, left:left + side])
-    crop = np.asarray(crop.resize((image_size, image_size), Image.Resampling.BICUBIC)) / 255
+    pixels = np.asarray(crop.resize((image_size, image_size), Image.Resampling.BICUBIC)) / 255
     # Darkened a little, because the ink is bright.
-    return crop[:, ::generator.choice([-1, 1])] * generator.uniform(0.5, 0.9)
+    return pixels[:, ::generator.choice([-1, 1])] * generator.uniform(0.5, 0.9)
 
 
 def _place(ink: np.ndarray, image_size: int,
@@ -180,8 +180,8 @@ def _place(ink: np.ndarray, image_size: int,
     placed = []
     for number, digit in enumerate(ink):
         size = round(image_size * generator.uniform(*_DIGIT_SIZES))
-        patch = Image.fromarray((digit / 16).astype(np.float32))
-        patch = np.asarray(patch.resize((size, size), Image.Resampling.BICUBIC)).clip(0, 1)
+        picture = Image.fromarray((digit / 16).astype(np.float32))
+        patch = np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC)).clip(0, 1)
         for top, left in generator.integers(image_size - size, size=(20, 2), endpoint=True):
             layer = np.zeros((image_size, image_size), np.float32)
             layer[top:top + size, left:left + size] = patch

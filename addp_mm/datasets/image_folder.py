@@ -72,7 +72,7 @@ class ImageFolder(CustomDataset):
         by_class = self._by_class(data_list)
         if self.labels_per_class is None:
             return data_list
-        return [info for images in by_class for info in self._chosen(images)]
+        return [info for images in by_class for info in self._chosen(images, self.labels_per_class)]
 
     def is_valid_file(self, filename: str) -> bool:
         """Whether a name ends like that of an image; what macOS writes beside it is none."""
@@ -137,14 +137,14 @@ class ImageFolder(CustomDataset):
                 'the list must be filled, or num_classes changed.')
         return [groups[label] for label in range(count)]
 
-    def _chosen(self, images: list[dict]) -> list[dict]:
-        """``labels_per_class`` of the images of one class, in their order."""
+    def _chosen(self, images: list[dict], count: int) -> list[dict]:
+        """So many of the images of one class, in their order."""
         label = images[0]['gt_label']
-        if len(images) < self.labels_per_class:
+        if len(images) < count:
             raise ValueError(f'Class {label} of {self.img_prefix} has {len(images)} images, '
-                             f'labels_per_class={self.labels_per_class} asks for more.')
+                             f'labels_per_class={count} asks for more.')
         generator = torch.Generator().manual_seed(self.labels_seed * 100_003 + label)
-        order = torch.randperm(len(images), generator=generator)[:self.labels_per_class]
+        order = torch.randperm(len(images), generator=generator)[:count]
         return [images[i] for i in sorted(order.tolist())]
 
     def _listed_unread(self) -> str:

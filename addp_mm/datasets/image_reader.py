@@ -115,8 +115,8 @@ def check_whole(data: bytes) -> None:
         raise ValueError('the file is cut off')
 
 
-def images_below(folder: str | os.PathLike, endings: tuple[str, ...] = EXTENSIONS,
-                 leave_out: str | os.PathLike | None = None) -> list[Path]:
+def images_below(folder: str | os.PathLike[str], endings: tuple[str, ...] = EXTENSIONS,
+                 leave_out: str | os.PathLike[str] | None = None) -> list[Path]:
     """The files of a folder and those below it whose names end like those of pictures.
 
     Linked folders are followed, but not up again to a folder that holds the link. Names that begin
@@ -131,9 +131,9 @@ def images_below(folder: str | os.PathLike, endings: tuple[str, ...] = EXTENSION
         The files, sorted.
     """
     closed = None if leave_out is None else os.path.realpath(leave_out)
-    found = []
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        above = set(_real_folders(os.fspath(folder), parent))
+    found, top = [], os.fspath(folder)
+    for parent, folders, files in os.walk(top, followlinks=True):
+        above = set(_real_folders(top, parent))
         real = {name: os.path.realpath(os.path.join(parent, name)) for name in folders}
         folders[:] = [name for name in folders if not _is_closed(real[name], closed, above)]
         found += [Path(parent, name) for name in files
@@ -157,6 +157,7 @@ def _open(data: bytes) -> Image.Image | None:
         Image.init()        # registers all formats, once
         return Image.open(io.BytesIO(data), formats=[f for f in _FORMATS if f in Image.OPEN])
     except Image.DecompressionBombError:
+        assert Image.MAX_IMAGE_PIXELS is not None, 'Pillow checks against no limit.'
         limit = 2 * Image.MAX_IMAGE_PIXELS / _MEGA
         raise ValueError(f'more than {limit:.0f} megapixels: cut it into tiles, or raise '
                          'PIL.Image.MAX_IMAGE_PIXELS') from None

@@ -61,7 +61,7 @@ def label_names(dataset: Any) -> tuple[str, ...]:
     if ids is None or not str(getattr(dataset, 'ann_file', '')).endswith('.json'):
         return classes
     names = file_categories(dataset.ann_file, getattr(dataset, 'backend_args', None))
-    found = tuple(names.get(number) for number in ids)
+    found = tuple(names.get(number, '') for number in ids)
     return found if set(found) == set(classes) else classes
 
 

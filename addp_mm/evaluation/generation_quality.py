@@ -4,7 +4,7 @@ Shapes: (H, W) pixels of an image.
 """
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from pathlib import Path
 
@@ -80,7 +80,8 @@ class GenerationQuality(BaseMetric):
         """
         generated = self._rows([sample[self.image_key] for sample in data_samples])
         if self.reference is None and any(name != 'is' for name in self.extract.metrics):
-            originals = self._rows([sample['image'] for sample in data_samples])
+            originals: Iterable[Row | None] = self._rows(
+                [sample['image'] for sample in data_samples])
         else:
             originals = repeat(None, len(generated))
         self.results.extend(zip(generated, originals, strict=True))

@@ -104,9 +104,9 @@ def reference_features(images: ImageSet, extract: MetricFeatures, cache_dir: Pat
         on_images: Told, after each batch, how many images are done and how many there are.
     """
     described = {m: d for m, d in extract.describe().items() if m != 'is'}
-    stored = getattr(images, 'statistics', None)
+    stored: Mapping[str, np.ndarray] | None = getattr(images, 'statistics', None)
     if stored is not None and 'fid' in described and described['fid']['standard']:
-        return _with_statistics(images, extract, batch_size, on_images)
+        return _with_statistics(stored, images, extract, batch_size, on_images)
     if not len(images):
         raise ValueError(f'{images.path} holds the mean and covariance of Inception\'s features '
                          'only: FID of another network, precision and recall need images.')
@@ -122,10 +122,11 @@ def reference_features(images: ImageSet, extract: MetricFeatures, cache_dir: Pat
     return reference
 
 
-def _with_statistics(images: ImageSet, extract: MetricFeatures, batch_size: int,
+def _with_statistics(stored: Mapping[str, np.ndarray], images: ImageSet, extract: MetricFeatures,
+                     batch_size: int,
                      on_images: Callable[[int, int], None] | None) -> ReferenceFeatures:
     """FID's statistics as they are stored in the file, on which published numbers rest."""
-    mean, covariance = (torch.from_numpy(images.statistics[name]) for name in ('mu', 'sigma'))
+    mean, covariance = (torch.from_numpy(stored[name]) for name in ('mu', 'sigma'))
     prc = None
     if 'prc' in extract.metrics:
         if not len(images):

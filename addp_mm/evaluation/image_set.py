@@ -118,8 +118,8 @@ class NpzImages:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.statistics = self._read_statistics()
-        self.image_size = None
-        self._shape = (0, )
+        self.image_size: tuple[int, ...] | None = None
+        self._shape: tuple[int, ...] = (0, )
         if self.statistics is None or self._names() & {'arr_0'}:
             with self._array() as (shape, _):
                 self._shape = shape

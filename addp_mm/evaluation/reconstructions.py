@@ -27,11 +27,14 @@ class Reconstructions:
         format: What it is, in words.
 
     Raises:
-        ValueError: If the set has another image size.
+        ValueError: If the set has another image size, or no images.
     """
 
     def __init__(self, tokenizer: FrozenModule, images: ImageSet) -> None:
         wanted = tokenizer.description.image_size
+        if images.image_size is None:
+            raise ValueError(f'Expected images in {images.path}, it holds the mean and covariance '
+                             'of features only.')
         if tuple(images.image_size) != tuple(wanted):
             raise ValueError(
                 f'The images of {images.path} have {tuple(images.image_size)} pixels, the '

@@ -56,7 +56,7 @@ def prepare_reference(source: str | Path, out: str | Path, size: int = 256,
     done = len(targets) - len(missing)
     with ThreadPoolExecutor(num_threads or os.cpu_count()) as pool:
         try:
-            for _ in pool.map(lambda paths: _write(*paths, size), missing):
+            for _ in pool.map(lambda paths: _write(paths[0], paths[1], size), missing):
                 done += 1
                 if on_images is not None:
                     on_images(done, len(targets))

@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 from torch.distributed.fsdp import FSDPModule
 from torchvision.utils import make_grid
 
-from ...generation import to_pixels
+from ...generation import ImageGenerator, to_pixels
 from ...registry import HOOKS, TASK_UTILS
 from ..unwrapped import unwrapped
 
@@ -82,6 +82,6 @@ class GenerationPreviewHook(Hook):
         grid = make_grid(result.images.float().cpu(), nrow=columns, pad_value=1.)
         runner.visualizer.add_image(self.name, to_pixels(grid[None])[0].numpy(), step=runner.iter)
 
-    def _generator(self, runner: Runner) -> object:
+    def _generator(self, runner: Runner) -> ImageGenerator:
         return TASK_UTILS.build(dict(
             type='ImageGenerator', model=unwrapped(runner.model), sampler=self.sampler))

@@ -50,18 +50,17 @@ class ADDP(BaseSelfSupervisor):
         preprocessor = MODELS.build(data_preprocessor)
         if _is_vit(backbone['type']):
             backbone = {'img_size': preprocessor.image_size, **backbone}
-        backbone = MODELS.build(backbone)
+        encoder = MODELS.build(backbone)
         sizes = dict(num_codes=preprocessor.num_codes, grid_size=preprocessor.grid_size)
-        if isinstance(backbone, VisionTransformer):
-            sizes['in_channels'] = backbone.embed_dims
+        if isinstance(encoder, VisionTransformer):
+            sizes['in_channels'] = encoder.embed_dims
         elif 'in_channels' not in neck:
             raise ValueError('Set neck.in_channels to the channels of the last feature map of the '
-                             f'{type(backbone).__name__}: only a ViT tells them by itself.')
-        neck = MODELS.build({**sizes, **neck})
-        head = neck.build_head(head or {})
+                             f'{type(encoder).__name__}: only a ViT tells them by itself.')
+        decoder = MODELS.build({**sizes, **neck})
         super().__init__(
-            backbone=backbone, neck=neck, head=head, data_preprocessor=preprocessor,
-            init_cfg=init_cfg)
+            backbone=encoder, neck=decoder, head=decoder.build_head(head or {}),
+            data_preprocessor=preprocessor, init_cfg=init_cfg)
         self.pixel_head = None
         if pixel_head is not None:
             self.pixel_head = MODELS.build({'type': 'PixelHead', **self._patches(pixel_head)})

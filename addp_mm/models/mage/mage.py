@@ -54,7 +54,7 @@ class MAGE(BaseModule):
         check_names('arch', sizes, ARCHS['base'])
         dims = sizes['embed_dims']
         self.num_codes = num_codes
-        self.grid_size = tuple(grid_size)
+        self.grid_size = (grid_size[0], grid_size[1])
         vocab_size = num_codes + 2 if vocab_size is None else vocab_size
         self.class_id = num_codes if class_id is None else class_id
         self.mask_id = vocab_size - 1 if mask_id is None else mask_id

@@ -94,6 +94,7 @@ class Generation:
         sweep = Sweep(out, inferencer, self.extract, self.reference, self.num_images, self.seed,
                       self.batch_size, about)
         record = sweep.run_point(dict(self.sampler))
+        assert record is not None, 'Whoever has the lock of a row is alone in its sweep.'
         images = inferencer.generate(NUM_SAMPLES, self.seed, batch_size=self.batch_size,
                                      **self.sampler)
         save_image(np.concatenate(list(images), axis=1), out / SAMPLES)
@@ -204,9 +205,10 @@ class Ablations:
         folder = self._folder(row)
         first = row.stage(folder / 'pretrain')
         trainings = [(first.name, first.config, first.work_dir, first.options)]
-        for seed in self.seeds if self.finetune else ():
-            options = {ENCODER: str(first.checkpoint), 'randomness.seed': seed}
-            trainings.append((row.name, self.finetune, self._finetune_dir(row, seed), options))
+        if self.finetune is not None:
+            for seed in self.seeds:
+                options = {ENCODER: str(first.checkpoint), 'randomness.seed': seed}
+                trainings.append((row.name, self.finetune, self._finetune_dir(row, seed), options))
         return [ParallelStage(*training, num_processes=self.num_processes)
                 for training in trainings]
 
