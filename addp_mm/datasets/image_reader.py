@@ -157,7 +157,7 @@ def _open(data: bytes) -> Image.Image | None:
         Image.init()        # registers all formats, once
         return Image.open(io.BytesIO(data), formats=[f for f in _FORMATS if f in Image.OPEN])
     except Image.DecompressionBombError:
-        assert Image.MAX_IMAGE_PIXELS is not None, 'Pillow checks against no limit.'
+        assert Image.MAX_IMAGE_PIXELS is not None, 'such an error has a limit'
         limit = 2 * Image.MAX_IMAGE_PIXELS / _MEGA
         raise ValueError(f'more than {limit:.0f} megapixels: cut it into tiles, or raise '
                          'PIL.Image.MAX_IMAGE_PIXELS') from None

@@ -66,3 +66,10 @@ def test_edits_and_pictures(inferencer: ADDPInferencer, tmp_path: Path) -> None:
     pictures = draw(inferencer, tmp_path / 'pictures', num_images=2, num_steps=2)
     assert [path.stem for path in pictures] == ['samples', 'steps', 'embeddings']
     assert all(path.is_file() for path in pictures)
+
+
+def test_an_edit_must_be_named(inferencer: ADDPInferencer, tmp_path: Path) -> None:
+    photo = tmp_path / 'photo.png'
+    Image.new('RGB', (32, 32)).save(photo)
+    with pytest.raises(ValueError, match='expected mask, outpaint or uncrop'):
+        edit(inferencer, photo, tmp_path / 'edits')

@@ -94,7 +94,7 @@ class Generation:
         sweep = Sweep(out, inferencer, self.extract, self.reference, self.num_images, self.seed,
                       self.batch_size, about)
         record = sweep.run_point(dict(self.sampler))
-        assert record is not None, 'Whoever has the lock of a row is alone in its sweep.'
+        assert record is not None, 'the lock of the row keeps others out'
         images = inferencer.generate(NUM_SAMPLES, self.seed, batch_size=self.batch_size,
                                      **self.sampler)
         save_image(np.concatenate(list(images), axis=1), out / SAMPLES)
