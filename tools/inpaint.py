@@ -39,6 +39,12 @@ def parse_args(words: list[str] | None = None) -> argparse.Namespace:
                                         'sees where the mask is white (default: a mean colour)')
     parser.add_argument('--num-samples', type=int, default=4,
                         help='number of results (default: %(default)s)')
+    parser.add_argument('--blend', choices=['soft', 'hard'], default='soft',
+                        help='soft: results fade into the image around the mask; hard: no pixel '
+                             'outside of the mask changes (default: %(default)s)')
+    parser.add_argument('--blend-width', type=float, metavar='PIXELS',
+                        help="standard deviation of the fading in pixels of the model's images "
+                             '(default: 1/16 of their shorter side less 1)')
     parser.add_argument('--rescale', action='store_true',
                         help='take all steps, the schedule scaled by the masked share, instead of '
                              'starting at the step that fits it')
@@ -54,7 +60,8 @@ def main(words: list[str] | None = None) -> None:
     args = parse_args(words)
     edit(build_inferencer(**model_options(args)), args.image, args.out, args.mask, args.outpaint,
          args.uncrop, args.prior, args.num_samples, args.seed, args.batch_size, args.overwrite,
-         **sampler_options(args), rescale=args.rescale)
+         **sampler_options(args), rescale=args.rescale, blend=args.blend,
+         blend_width=args.blend_width)
 
 
 if __name__ == '__main__':

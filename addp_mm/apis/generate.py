@@ -146,7 +146,7 @@ def edit(inferencer: ADDPInferencer, image: str | Path, out: Path, mask: str | P
         seed: Any integer.
         batch_size: Results at a time.
         overwrite: Replace existing files.
-        **sampler: Options of the sampler.
+        **sampler: Options of the sampler, ``blend`` and ``blend_width``.
 
     Returns:
         The written files: the results, then the overview.

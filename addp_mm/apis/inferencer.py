@@ -120,8 +120,8 @@ class ADDPInferencer:
             yield batch, result
 
     def inpaint(self, image: ImageInput, mask: ImageInput, num_samples: int = 1, seed: int = 0,
-                prior: ImageInput | None = None, batch_size: int = 16,
-                **sampler: Any) -> np.ndarray:
+                prior: ImageInput | None = None, batch_size: int = 16, blend: str = 'soft',
+                blend_width: float | None = None, **sampler: Any) -> np.ndarray:
         """Replace a part of an image (paper App. E).
 
         The image may have any size: it is fitted into the model's image, see
@@ -137,6 +137,9 @@ class ADDPInferencer:
             prior: A picture of the image's size whose masked part the first step sees, as a
                 hint; by default it sees the mean colour of the visible pixels.
             batch_size: Results at a time.
+            blend: 'soft': results fade into the image around the mask; 'hard': no pixel outside of
+                the mask changes.
+            blend_width: Width of the fading, see :class:`Inpainting`.
             **sampler: Options of the sampler. ``rescale`` says at which step it starts.
 
         Returns:
@@ -151,7 +154,8 @@ class ADDPInferencer:
         hint = None if prior is None else read_image(prior)
         height, width = pixels.shape[1:]
         region = read_mask(mask, (height, width))
-        return self.edit(pixels, region, num_samples, seed, hint, batch_size, **sampler)
+        return self.edit(pixels, region, num_samples, seed, hint, batch_size, blend, blend_width,
+                         **sampler)
 
     def outpaint(self, image: ImageInput, left: int = 0, top: int = 0, right: int = 0,
                  bottom: int = 0, num_samples: int = 1, seed: int = 0, batch_size: int = 16,
@@ -253,8 +257,8 @@ class ADDPInferencer:
         return torch.autocast(self.device.type, dtype=self._autocast)
 
     def edit(self, image: Tensor, mask: Tensor, num_samples: int = 1, seed: int = 0,
-             prior: Tensor | None = None, batch_size: int = 16,
-             **sampler: Any) -> np.ndarray:
+             prior: Tensor | None = None, batch_size: int = 16, blend: str = 'soft',
+             blend_width: float | None = None, **sampler: Any) -> np.ndarray:
         """As :meth:`inpaint`, with tensors: ``image`` and ``prior`` (3, H, W) in [0, 1], bool mask.
 
         Returns:
@@ -262,7 +266,7 @@ class ADDPInferencer:
         """
         check_positive(num_samples=num_samples, batch_size=batch_size)
         generator, size = self.generator(**sampler), self.networks.image_size
-        task = Inpainting(image, mask, size, self.networks.grid_size, prior)
+        task = Inpainting(image, mask, size, self.networks.grid_size, prior, blend, blend_width)
         results = []
         for start in range(0, num_samples, batch_size):
             indices = range(start, min(start + batch_size, num_samples))

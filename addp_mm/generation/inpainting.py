@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+BLENDINGS = ('soft', 'hard')
+
 
 class Inpainting:
     """What is to be replaced in an image, and its place on the model's canvas.
@@ -24,6 +26,10 @@ class Inpainting:
         grid_size: The model's (h, w).
         prior: (3, H0, W0) in [0, 1]: what the masked pixels are filled with at the start, as a
             hint to the first step; None: the mean colour (paper).
+        blend: 'soft': results fade into the image around the masked pixels (MaskGIT's release);
+            'hard': no pixel outside of the mask changes.
+        blend_width: Standard deviation of the fading in pixels of the model's images, see
+            :func:`blend_weights`; None: 1/16 of the shorter side less 1.
 
     Attributes:
         image: The image.
@@ -32,12 +38,17 @@ class Inpainting:
         token_mask: (h, w) bool.
 
     Raises:
-        ValueError: If shapes differ, nothing is masked, or no token stays visible.
+        ValueError: If shapes differ, nothing is masked, no token stays visible, or the blending
+            is unknown or its width is not positive.
     """
 
     def __init__(self, image: Tensor, mask: Tensor, image_size: tuple[int, int],
-                 grid_size: tuple[int, int], prior: Tensor | None = None) -> None:
+                 grid_size: tuple[int, int], prior: Tensor | None = None, blend: str = 'soft',
+                 blend_width: float | None = None) -> None:
         _check_input(image, mask, prior)
+        _check_blending(blend, blend_width)
+        self._is_hard = blend == 'hard'
+        self._blend_width = blend_width or max(1, min(image_size) // 16 - 1)
         self.image, self.mask = image, mask
         rows, columns = _place(image.shape[1:], image_size, grid_size)
         height, width = image_size[0] // grid_size[0], image_size[1] // grid_size[1]
@@ -59,8 +70,8 @@ class Inpainting:
     def blend(self, results: Tensor) -> Tensor:
         """Put results back into the image.
 
-        The weight of a result is 1 on masked pixels and falls to 0 around them, see
-        :func:`blend_weights`; where it is 0 the image stays as it is.
+        The weight of a result is 1 on masked pixels and falls to 0 around them, at once or as
+        :func:`blend_weights` says; where it is 0 the image stays as it is.
 
         Args:
             results: Images of the model, (N, 3, H, W) in [0, 1].
@@ -70,8 +81,10 @@ class Inpainting:
         """
         size = tuple(self.image.shape[1:])
         results = results[:, :, self._pixels[0], self._pixels[1]]
+        if self._is_hard:
+            return torch.where(self.mask, _resize(results, size), self.image)
         weights = blend_weights(self.token_mask[self._cells], results.shape[2:],
-                                sigma=max(1, min(self.canvas.shape[1:]) // 16 - 1))
+                                sigma=self._blend_width)
         weights = F.interpolate(weights[None, None], size, mode='bilinear')[0, 0]
         weights = (weights / weights[self.mask].min()).clamp(max=1)
         return torch.lerp(self.image, _resize(results, size), weights)
@@ -152,6 +165,15 @@ def _check_input(image: Tensor, mask: Tensor, prior: Tensor | None) -> None:
     if mask.all():
         raise ValueError('The mask is white: nothing of the image would be kept. Generate a new '
                          'image instead, or invert the mask; white (above 127) is replaced.')
+
+
+def _check_blending(blend: str, width: float | None) -> None:
+    if blend not in BLENDINGS:
+        raise ValueError(f'blend must be one of {", ".join(BLENDINGS)}, got {blend!r}.')
+    if width is not None and (blend == 'hard' or not 0 < width < float('inf')):
+        raise ValueError(f'blend_width must be a positive number of pixels, got {width}.'
+                         if blend == 'soft' else
+                         'blend_width is that of a soft edge: leave it out with blend=\'hard\'.')
 
 
 def _place(size: tuple[int, int], image_size: tuple[int, int],

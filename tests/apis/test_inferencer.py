@@ -81,6 +81,12 @@ def test_inpaint(inferencer: ADDPInferencer) -> None:
     assert np.array_equal(again, results)
 
 
+def test_hard_blending(inferencer: ADDPInferencer) -> None:
+    result = inferencer.inpaint(PHOTO, MASK, blend='hard')[0]
+    assert np.array_equal(result[~MASK], PHOTO[~MASK])
+    assert (result[MASK] != PHOTO[MASK]).mean() > 0.9
+
+
 def test_masked_pixels_do_not_leak(inferencer: ADDPInferencer) -> None:
     changed = np.where(MASK[..., None], 255 - PHOTO, PHOTO)
     for options in (dict(), dict(rescale=True)):

@@ -160,3 +160,28 @@ def test_weights_fall_around_the_masked_tokens() -> None:
 def test_a_blur_wider_than_the_image() -> None:
     token_mask = torch.tensor([[True, False], [False, False]])
     assert blend_weights(token_mask, (8, 8), sigma=4).isfinite().all()
+
+
+@pytest.mark.parametrize('size', SIZES)
+def test_a_hard_edge_changes_no_pixel_outside_of_the_mask(size: tuple[int, int]) -> None:
+    inpainting = task(size, slice(0, size[0] // 4), slice(0, size[1] // 4), blend='hard')
+    for value in (0., 1.):
+        blended = inpainting.blend(torch.full((1, 3, 32, 32), value))[0]
+        assert torch.equal(blended[:, ~inpainting.mask], inpainting.image[:, ~inpainting.mask])
+        assert torch.allclose(blended[:, inpainting.mask], torch.tensor(value), atol=1e-5)
+
+
+def test_a_narrow_soft_edge_changes_fewer_pixels() -> None:
+    changed = [(task((64, 64), blend_width=width).blend(torch.zeros(1, 3, 32, 32))
+                != task((64, 64)).image).any(dim=1).sum() for width in (0.5, None, 4.)]
+    assert changed[0] < changed[1] < changed[2]
+
+
+@pytest.mark.parametrize('options, message', [
+    (dict(blend='sharp'), "one of soft, hard, got 'sharp'"),
+    (dict(blend_width=0.), 'positive number of pixels, got 0'),
+    (dict(blend_width=float('nan')), 'positive number of pixels, got nan'),
+    (dict(blend='hard', blend_width=3), 'leave it out')])
+def test_unknown_blending_is_refused(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        task(**options)
