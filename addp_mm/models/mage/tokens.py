@@ -25,6 +25,7 @@ class TokenizingPreprocessor(SelfSupDataPreprocessor):
                  std: Sequence[float] = IMAGENET_STD, to_rgb: bool = True) -> None:
         # From pinned memory the host need not wait for the copy; other memory waits by itself.
         super().__init__(mean=mean, std=std, to_rgb=to_rgb, non_blocking=True)
+        self.to_rgb = to_rgb
         self.tokenizer = FrozenModule(**tokenizer)
 
     @property
@@ -61,7 +62,7 @@ class TokenizingPreprocessor(SelfSupDataPreprocessor):
         inputs = data['inputs']
         if isinstance(inputs, (list, tuple)):
             inputs = torch.stack(tuple(inputs))
-        if self._channel_conversion:
+        if self.to_rgb:
             inputs = inputs.flip(1)
         return inputs.float() / 255, data.get('data_samples')
 
