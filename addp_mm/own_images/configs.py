@@ -186,15 +186,16 @@ def augmentation(flip: bool, turn: bool) -> list[dict]:
 def _pipelines(images: ImageSet, moves: list[dict]) -> tuple[list[dict], list[dict]]:
     """The steps that load an image to train with and one that is held out."""
     size = images.image_size
+    resize: list[dict] = []
     if images.scale == 'native':
-        loading = [dict(type='LoadRobustImage'), dict(type='RandomCrop', crop_size=size)]
-        resize = []
+        loading: list[dict] = [dict(type='LoadRobustImage'),
+                               dict(type='RandomCrop', crop_size=size)]
     else:
         crop = dict(type='RandomResizedCrop', scale=size, crop_ratio_range=(0.2, 1.0),
                     backend='pillow', interpolation='bicubic')
         loading = [dict(type='LoadRobustImage', crop=crop)]
         resize = [dict(type='ResizeEdge', scale=size, backend='pillow', interpolation='bicubic')]
-    pack = dict(type='PackInputs')
+    pack: dict = dict(type='PackInputs')
     return ([dict(type='SeedTransforms'), *loading, *moves, pack],
             [dict(type='LoadRobustImage'), *resize, dict(type='CenterCrop', crop_size=size), pack])
 
@@ -203,9 +204,9 @@ def _set_data(cfg: Config, images: ImageSet, batch: int, moves: list[dict]) -> N
     """Replace the data loaders."""
     train_pipeline, val_pipeline = _pipelines(images, moves)
     workers = min(MAX_WORKERS, max(1, (os.cpu_count() or 1) // 2))
-    common = dict(num_workers=workers, persistent_workers=workers > 0,
+    common: dict = dict(num_workers=workers, persistent_workers=workers > 0,
                   collate_fn=dict(type='default_collate'))
-    train = dict(type='ImageFolder', ann_file=images.train, pipeline=train_pipeline)
+    train: dict = dict(type='ImageFolder', ann_file=images.train, pipeline=train_pipeline)
     times = math.ceil(MIN_BATCHES * batch / images.num_train)
     if times > 1:
         train = dict(type='RepeatDataset', times=times, dataset=train)

@@ -66,8 +66,8 @@ def write_dense_configs(found: LabelledImages, annotations: Path, pretrained: Pa
 
 def _detection_changes(found: LabelledImages, annotations: Path) -> dict[str, Any]:
     classes = tuple(category['name'] for category in found.categories)
-    changes = {f'model.roi_head.{head}_head.num_classes': len(classes)
-               for head in ('bbox', 'mask')}
+    changes: dict[str, Any] = {f'model.roi_head.{head}_head.num_classes': len(classes)
+                               for head in ('bbox', 'mask')}
     for loader, part in _LOADERS.items():
         changes.update({f'{loader}.dataset.{key}': value for key, value in dict(
             data_root='', ann_file=str(annotations.absolute() / f'{part}.json'),
@@ -81,8 +81,8 @@ def _detection_changes(found: LabelledImages, annotations: Path) -> dict[str, An
 def _segmentation_changes(found: LabelledImages, annotations: Path) -> dict[str, Any]:
     classes = ('background', *(category['name'] for category in found.categories))
     metainfo = dict(classes=classes, palette=[_colour(i) for i in range(len(classes))])
-    changes = {f'model.{head}.num_classes': len(classes)
-               for head in ('decode_head', 'auxiliary_head')}
+    changes: dict[str, Any] = {f'model.{head}.num_classes': len(classes)
+                               for head in ('decode_head', 'auxiliary_head')}
     for loader, part in _LOADERS.items():
         changes.update({f'{loader}.dataset.{key}': value for key, value in dict(
             data_root='', ann_file=str(annotations.absolute() / f'{part}.txt'),

@@ -54,7 +54,8 @@ def _guess_labels(data: Path) -> tuple[Path | str, list[Path | str]]:
     """Where images and their labels lie, or words in capitals for them."""
     if data.is_dir() and any(data.glob('*/masks')):
         return data, []
-    beside = [data.parent / name for name in LABEL_FOLDERS if (data.parent / name).is_dir()]
+    beside: list[Path | str] = [data.parent / name for name in LABEL_FOLDERS
+                                if (data.parent / name).is_dir()]
     if data.is_dir() and beside:
         return data, beside[:1]
     return data if data.is_dir() else 'IMAGES', ['LABELS']
