@@ -33,7 +33,7 @@ def parse_args(words: list[str] | None = None) -> argparse.Namespace:
                         help='folder of the trainings (default: %(default)s)')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/dense_study'),
                         help='folder of logs and weights (default: %(default)s)')
-    parser.add_argument('--records', type=Path, default=Path('docs/benchmarks/dense_study'),
+    parser.add_argument('--records', type=Path, default=Path('benchmarks/dense_study'),
                         help='folder of the records (default: %(default)s)')
     parser.add_argument('--rows', nargs='+', choices=list(ROWS), default=list(ROWS),
                         metavar='ROW', help=f'some of {", ".join(ROWS)} (default: all)')

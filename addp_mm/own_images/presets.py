@@ -61,6 +61,14 @@ FAST_TOKENIZER = {_TOKENIZER + 'norm': dict(type='timm.layers.LayerNorm2d'),
 # on a small grid would never be trained.
 ALL_RATIOS = {'model.data_preprocessor.diffusion.mask_ratio': dict(
     type='MaskRatioDistribution', min_ratio=0.02, std=0.3)}
+# At a small size the encoder learns little of the places in a picture from the paper's loss alone;
+# with these it does, and the tokens are predicted as well: docs/benchmarks/dense_study.md.
+LEARN_PIXELS = {
+    'model.pixel_head': dict(type='PixelHead'),
+    'model.backbone.drop_rate': 0.,
+    'model.neck.drop_rate': 0.,
+    'model.data_preprocessor.diffusion.per_image': True,
+}
 PRESETS = {
     'small': Preset(  # a CPU, for a first look: some million parameters
         configs={name: f'digits/{name}.py' for name in ('vqgan', 'mage', 'addp')},
@@ -71,7 +79,7 @@ PRESETS = {
         minutes=15,
         changes=dict(
             vqgan={_TOKENIZER + 'num_codes': 128, _TOKENIZER + 'code_dims': 32},
-            addp=ALL_RATIOS)),
+            addp=ALL_RATIOS | LEARN_PIXELS)),
     'base': Preset(  # the sizes of the release: VQGAN, MAGE-B and ViT-B
         configs=dict(vqgan='vqgan/vqgan_256.py', mage='mage/mage_vit-b_1600e.py',
                      addp='addp/vit-b_1600e.py'),

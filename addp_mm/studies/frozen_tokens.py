@@ -143,7 +143,7 @@ class FrozenEncoder:
 
         Args:
             cfg: The config. Mean and deviation are those of its ``model.data_preprocessor``.
-            checkpoint: Its weights, see ``load_encoder``; None: random start values.
+            checkpoint: Its weights, see ``load_encoder``; None: random start values, always the same.
             size: Side of the tiles; None: the image size of the pre-training, which the config
                 must then say.
 
@@ -163,9 +163,11 @@ class FrozenEncoder:
         if backbone['type'] == 'ADDPViT':
             backbone.update(img_size=size, out_type='featmap')
         backbone['init_cfg'] = None
-        with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmpretrain')):
+        scope = DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmpretrain'))
+        with scope, torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)        # the same start values in every call
             encoder = MODELS.build(backbone)
-        encoder.init_weights()
+            encoder.init_weights()
         if checkpoint is not None:
             load_encoder(encoder, checkpoint)
         stats = {name: preprocessor[name] for name in ('mean', 'std') if preprocessor.get(name)}

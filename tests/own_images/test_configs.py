@@ -179,3 +179,11 @@ def test_the_memory_of_frozen_parts_counts():
     larger = copy.deepcopy(addp)
     larger.model.data_preprocessor.token_predictor.model.arch = 'large'
     assert memory_need(larger).fixed - memory_need(addp).fixed > 4 * 200e6
+
+
+def test_small_encoders_learn_the_clean_pixels_too_and_the_papers_sizes_do_not():
+    small = starting_configs(PRESETS['small'], 64)['addp'].model
+    assert small.pixel_head == dict(type='PixelHead')
+    assert small.backbone.drop_rate == small.neck.drop_rate == 0
+    assert small.data_preprocessor.diffusion.per_image
+    assert 'pixel_head' not in starting_configs(PRESETS['base'], 256)['addp'].model

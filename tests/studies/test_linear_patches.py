@@ -120,6 +120,8 @@ def test_an_encoder_of_a_config_keeps_its_weights(root: Path, tmp_path: Path):
     read = encoder.read(picture)
     assert read.tokens.shape == (6, 4, 32) and read.labels.shape == (6, 4, 16)
     torch.testing.assert_close(again.read(picture).tokens, read.tokens)
+    random = FrozenEncoder.from_config(config(), size=8)
+    torch.testing.assert_close(random.read(picture).tokens, read.tokens)     # always the same
     with pytest.raises(ValueError, match='does not fit the ADDPViT'):
         FrozenEncoder.from_config(config(in_channels=1), str(tmp_path / 'addp.pth'), size=8)
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...own_images.presets import LEARN_PIXELS
+
 
 @dataclass(frozen=True)
 class Row:
@@ -13,7 +15,7 @@ class Row:
     Attributes:
         title: What it is called in the tables.
         why: What it tells, in a sentence.
-        config: Its config is <config>_dense-study.py in the study's folder; None: random start
+        config: Its training, ``<config>_dense-study.py`` in the study's folder; None: random start
             values.
         options: What is changed in the config, as ``--cfg-options`` takes it.
         frozen: What is changed in the backbone that reads the frozen tokens.
@@ -61,8 +63,8 @@ ROWS = {
                        "brightness does not (MAE's norm_pix).",
                        options=_PIXELS | {'model.pixel_head.norm_pix': True}),
     'pixels_no_dropout': Row('clean pixels, no dropout, low ratios, one for each image',
-                             'All that leaves the token input as it is.',
-                             options=_PIXELS | _NO_DROPOUT | _LOW_RATIOS | _PER_IMAGE),
+                             'All that leaves the token input as it is: what own images train '
+                             'with.', options=LEARN_PIXELS | _LOW_RATIOS),
     'all': Row('all of these', 'What each gives alone need not add up.', options=_ALL),
     'mage': Row('MAGE on tokens', 'What the token predictor alone has learned.', 'mage',
                 reads_tokens=True, tuned=dict(pre_norm=True)),
