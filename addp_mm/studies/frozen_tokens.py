@@ -143,7 +143,7 @@ class FrozenEncoder:
 
         Args:
             cfg: The config. Mean and deviation are those of its ``model.data_preprocessor``.
-            checkpoint: Its weights, see ``load_encoder``; None: random start values, always the same.
+            checkpoint: Its weights, see ``load_encoder``; None: the same random values always.
             size: Side of the tiles; None: the image size of the pre-training, which the config
                 must then say.
 
