@@ -8,9 +8,10 @@ side of a patch.
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -46,12 +47,8 @@ class Picture:
         Raises:
             ValueError: If a file is unreadable, or the two do not fit each other.
         """
-        image = cv2.imread(str(self.image), cv2.IMREAD_COLOR)
-        labels = cv2.imread(str(self.labels), cv2.IMREAD_UNCHANGED)
-        for path, content in ((self.image, image), (self.labels, labels)):
-            if content is None:
-                raise ValueError(f'{path} is not a readable picture: mend the file, or take it and '
-                                 'its partner out of the data.')
+        image = _read_picture(self.image, cv2.IMREAD_COLOR)
+        labels = _read_picture(self.labels, cv2.IMREAD_UNCHANGED)
         if labels.ndim != 2 or labels.dtype != np.uint8:
             raise ValueError(f'{self.labels} has the shape {labels.shape} and {labels.dtype} '
                              'values: a label map has one channel of 8 bits, a class a pixel.')
@@ -59,6 +56,14 @@ class Picture:
             raise ValueError(f'{self.labels} has {labels.shape} pixels, its picture {self.image} '
                              f'has {image.shape[:2]}: make the label map of the whole picture.')
         return image[..., ::-1], labels
+
+
+def _read_picture(path: Path, flag: int) -> np.ndarray:
+    content = cv2.imread(str(path), flag)
+    if content is None:
+        raise ValueError(f'{path} is not a readable picture: mend the file, or take it and its '
+                         'partner out of the data.')
+    return content
 
 
 def find_pictures(root: Path, part: str) -> list[Picture]:
@@ -151,11 +156,11 @@ class FrozenEncoder:
             ValueError: If the config has no backbone, or does not say the size, or the weights do
                 not fit.
         """
-        model = cfg.get('model') or {}
+        model: Mapping[str, Any] = cfg.get('model') or {}
         if 'backbone' not in model:
             raise ValueError(f'The config {cfg.filename or ""} has no model.backbone: name that of '
                              'a pre-training, a classifier, a detector or a segmentor.')
-        backbone, preprocessor = dict(model.backbone), model.get('data_preprocessor') or {}
+        backbone, preprocessor = dict(model['backbone']), model.get('data_preprocessor') or {}
         size = size or _image_size(backbone, preprocessor)
         if size is None:
             raise ValueError(f'The config {cfg.filename or ""} does not say the image size of the '

@@ -5,6 +5,7 @@ import json
 import resource
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -112,11 +113,11 @@ class DenseStudy:
         for rate in RATES:
             record = self._cell(
                 f'{kind}/rates/{name}_{rate:g}', dict(rate=rate),
-                lambda rate=rate: self._run_task(kind, name, labelled, _TUNING_SEED, rate, True))
+                partial(self._run_task, kind, name, labelled, _TUNING_SEED, rate, True))
             if record is None:
                 return None
             tried[rate] = record['scores'][task.scores[-1]]
-        return max(tried, key=tried.get)
+        return max(tried, key=lambda rate: tried[rate])
 
     def pretrain(self, name: str) -> Path | None:
         """The checkpoint of a row, trained now if it is not there; None for random start values."""
@@ -139,9 +140,10 @@ class DenseStudy:
     def _measure_linear(self, name: str, labelled: int, seeds: Sequence[int]) -> dict[str, Any]:
         checkpoint, row = self.pretrain(name), self.rows[name]
         cfg = self._config('addp', self._encoder(row, row.frozen))
-        encoder = FrozenEncoder.from_config(cfg, checkpoint and str(checkpoint))
-        pictures = [find_pictures(self.data, part) for part in ('training', 'validation')]
-        return LinearPatches(encoder, self.fit).measure(*pictures, labelled, seeds)
+        encoder = FrozenEncoder.from_config(cfg, None if checkpoint is None else str(checkpoint))
+        training, validation = (find_pictures(self.data, part)
+                                for part in ('training', 'validation'))
+        return LinearPatches(encoder, self.fit).measure(training, validation, labelled, seeds)
 
     def _run_task(self, kind: str, name: str, labelled: int, seed: int, rate: float,
                   tuning: bool = False) -> dict[str, Any]:

@@ -16,7 +16,7 @@ optim_wrapper = dict(
     paramwise_cfg=dict(
         layer_decay_rate=0.8, flat_decay_mult=0., custom_keys=dict(pos_embed=dict(decay_mult=0.))),
     clip_grad=dict(max_norm=3.0))
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters)
+train_cfg = dict(by_epoch=False, max_iters=max_iters, val_interval=max_iters)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 param_scheduler = [
