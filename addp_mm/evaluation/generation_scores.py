@@ -159,7 +159,9 @@ def score(features: Mapping[str, Tensor],
         assert reference and reference.mean is not None and reference.covariance is not None, \
             '_check has seen to it'
         other = dict(mu=reference.mean.numpy(), sigma=reference.covariance.numpy())
-        found = fid_statistics_to_metric(_statistics(features['fid']), other, verbose=False)
+        own = _statistics(features['fid'])
+        own['mu'] = own['mu'].astype(other['mu'].dtype)     # float64 where it comes from a file
+        found = fid_statistics_to_metric(own, other, verbose=False)
         scores['fid'] = found['frechet_inception_distance']
     if 'is' in features:
         from torch_fidelity.metric_isc import isc_features_to_metric

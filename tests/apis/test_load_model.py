@@ -109,3 +109,21 @@ def test_dtypes(cfg: Config) -> None:
     assert all(p.dtype == torch.float64 for part in parts for p in part.parameters())
     with pytest.raises(ValueError, match="dtype must be one of .* got 'int8'"):
         set_dtype(model, 'int8', cpu)
+
+
+def test_weights_that_are_no_numbers_are_refused(cfg: Config, weights: Path) -> None:
+    saved = torch.load(weights)['state_dict']
+    saved['neck.mask_token'].fill_(float('nan'))
+    save_weights(saved, weights, overwrite=True)
+    with pytest.raises(ValueError, match=r'not finite, in 1 of .* \(neck.mask_token first\)'):
+        build_model(cfg, weights)
+
+
+def test_frozen_weights_that_are_no_numbers_are_refused(cfg: Config) -> None:
+    path = Path(cfg.model.data_preprocessor.tokenizer.checkpoint)
+    content = torch.load(path)
+    tensors = content.get('state_dict', content)
+    next(iter(tensors.values())).fill_(float('inf'))
+    torch.save(content, path)
+    with pytest.raises(ValueError, match='holds numbers that are not finite'):
+        build_tiny(cfg.model.to_dict())

@@ -1,6 +1,7 @@
 """Images of real models at tiny size."""
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -118,3 +119,22 @@ def test_bytes_of_a_picture_stay_the_same() -> None:
     levels = torch.arange(256, dtype=torch.uint8)
     images = (levels.float() / 255)[None, None, None].expand(1, 3, 2, 256)
     assert torch.equal(to_pixels(images)[0, 1, :, 2], levels)
+
+
+@pytest.mark.parametrize('cfg', CONFIGS.values())
+def test_the_sampler_is_that_of_the_model(tmp_path: Path, cfg: object) -> None:
+    model = build_model(cfg(tmp_path, sampler=dict(num_steps=3, schedule='linear'))).eval()
+    assert ImageGenerator(model).schedule.num_steps == 3
+    changed = ImageGenerator(model, dict(num_steps=5)).sampler
+    assert (changed.num_steps, changed.schedule) == (5, 'linear')
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_broken_weights_are_an_error_not_a_picture(models: dict, name: str) -> None:
+    model = copy.deepcopy(models[name])
+    for parameter in model.parameters():
+        parameter.data.fill_(float('nan'))
+    with pytest.raises(FloatingPointError, match='logits of the model are not finite'):
+        ImageGenerator(model, dict(num_steps=2)).generate([0])
+    with pytest.raises(FloatingPointError, match='images of the model are not finite'):
+        to_pixels(torch.full((1, 3, 2, 2), float('nan')))
