@@ -50,13 +50,19 @@ def source_of(dataset: Any) -> str:
     return getattr(dataset, 'ann_file', None) or maps or f'The {type(dataset).__name__}'
 
 
+def classes_of(dataset: Any) -> tuple[str, ...]:
+    """What a data set (no wrapper) calls its classes; empty if it has none."""
+    metainfo = getattr(dataset, 'metainfo', None)
+    return tuple(metainfo.get('classes') or ()) if isinstance(metainfo, dict) else ()
+
+
 def label_names(dataset: Any) -> tuple[str, ...]:
     """The class that each label of a data set (no wrapper) stands for; empty if it has none.
 
     For COCO's format it is not ``metainfo['classes']`` that says so, but the order of the
     categories in the annotation file.
     """
-    classes = tuple(dataset.metainfo.get('classes') or ())
+    classes = classes_of(dataset)
     ids = getattr(dataset, 'cat_ids', None)
     if ids is None or not str(getattr(dataset, 'ann_file', '')).endswith('.json'):
         return classes

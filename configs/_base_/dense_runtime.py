@@ -10,6 +10,7 @@ default_hooks = dict(
 custom_hooks = [
     dict(type='mmpretrain.SeedIterationHook'),  # a resumed run repeats the uninterrupted one
     dict(type='mmpretrain.LabelCheckHook'),  # before training: do data and heads fit?
+    dict(type='mmpretrain.EffectiveBatchHook'),  # is it auto_scale_lr.base_batch_size?
     dict(type='mmpretrain.FrozenWeightsHook'),  # of a tokenizer, where there is one
 ]
 
@@ -17,7 +18,7 @@ env_cfg = dict(
     cudnn_benchmark=True,  # all images of a training have one size
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'))
-visualizer = dict(vis_backends=[dict(type='LocalVisBackend')])
+visualizer = dict(name='visualizer', vis_backends=[dict(type='LocalVisBackend')])
 log_processor = dict(by_epoch=False)
 log_level = 'INFO'
 load_from = None

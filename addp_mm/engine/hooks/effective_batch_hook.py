@@ -15,14 +15,15 @@ class EffectiveBatchHook(Hook):
     """Logs the effective batch at the start, and warns if it is not the recipe's.
 
     Args:
-        expected: Images per optimizer step that the learning rate is made for.
+        expected: Images per optimizer step that the learning rate is made for. None: as
+            ``auto_scale_lr.base_batch_size`` of the config says, or unknown.
 
     Raises:
         ValueError: If ``expected`` is not positive.
     """
 
-    def __init__(self, expected: int) -> None:
-        if expected < 1:
+    def __init__(self, expected: int | None = None) -> None:
+        if expected is not None and expected < 1:
             raise ValueError(f'expected must be a positive number of images, got {expected}.')
         self.expected = expected
 
@@ -35,27 +36,34 @@ class EffectiveBatchHook(Hook):
                 f'Effective batch{name}: {per_process} images x {runner.world_size} processes x '
                 f'{count} accumulated = {per_process * runner.world_size * count}, '
                 f'peak learning rate {_peak_lr(wrapper):.1e}')
-            warning = self._warning(runner, per_process * runner.world_size, count)
+            expected = self.expected or _base_batch(runner)
+            warning = expected and _warning(runner, expected, per_process * runner.world_size,
+                                            count)
             if warning:
                 runner.logger.warning(warning)
 
-    def _warning(self, runner: Runner, per_iteration: int, count: int) -> str | None:
-        is_flexible = isinstance(runner, FlexibleRunner)
-        scaling = (runner._auto_scale_lr if is_flexible else runner.auto_scale_lr) or {}
-        if scaling.get('enable', False):
-            base = scaling['base_batch_size']
-            return None if base * count == self.expected else (
-                f'auto_scale_lr.base_batch_size = {base} leaves accumulation out, as mmengine '
-                f'does: with accumulative_counts = {count} it must be {self.expected / count:g} '
-                f'for a learning rate that is made for {self.expected} images.')
-        if per_iteration * count == self.expected:
-            return None
-        remedy = 'pass --auto-scale-lr to adapt the learning rate'
-        if self.expected % per_iteration == 0:
-            remedy = ('set optim_wrapper.accumulative_counts='
-                      f'{self.expected // per_iteration}, or {remedy}')
-        return (f'The learning rate is made for an effective batch of {self.expected}, this run '
-                f'has {per_iteration * count}: {remedy}.')
+
+def _warning(runner: Runner, expected: int, per_iteration: int, count: int) -> str | None:
+    is_flexible = isinstance(runner, FlexibleRunner)
+    scaling = (runner._auto_scale_lr if is_flexible else runner.auto_scale_lr) or {}
+    if scaling.get('enable', False):
+        base = scaling['base_batch_size']
+        return None if base * count == expected else (
+            f'auto_scale_lr.base_batch_size = {base} leaves accumulation out, as mmengine '
+            f'does: with accumulative_counts = {count} it must be {expected / count:g} '
+            f'for a learning rate that is made for {expected} images.')
+    if per_iteration * count == expected:
+        return None
+    remedy = 'pass --auto-scale-lr to adapt the learning rate'
+    if expected % per_iteration == 0:
+        remedy = ('set optim_wrapper.accumulative_counts='
+                  f'{expected // per_iteration}, or {remedy}')
+    return (f'The learning rate is made for an effective batch of {expected}, this run '
+            f'has {per_iteration * count}: {remedy}.')
+
+
+def _base_batch(runner: Runner) -> int | None:
+    return (runner.cfg.get('auto_scale_lr') or {}).get('base_batch_size')
 
 
 def _images_per_process(runner: Runner) -> int:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ...datasets.labels import (
     check_pixels,
+    classes_of,
     count_instances,
     file_categories,
     label_names,
@@ -95,7 +96,7 @@ class LabelCheckHook(Hook):
         samples = data_batch.get('data_samples') if isinstance(data_batch, dict) else None
         for sample in samples if isinstance(samples, (list, tuple)) else ():
             if 'gt_sem_seg' in sample and 'gt_instances' not in sample:
-                classes = next(leaves(runner.train_dataloader.dataset)).metainfo.get('classes', ())
+                classes = classes_of(next(leaves(runner.train_dataloader.dataset)))
                 check_pixels(sample.gt_sem_seg.data, sample.get('seg_map_path'), classes,
                              _ignored(unwrapped(runner.model)))
 
@@ -136,7 +137,7 @@ class LabelCheckHook(Hook):
 
 def _check_heads(dataset: Any, model: nn.Module) -> None:
     for leaf in leaves(dataset):
-        classes = leaf.metainfo.get('classes') or ()
+        classes = classes_of(leaf)
         known = len(getattr(leaf, 'cat_ids', classes))
         if known != len(classes):
             raise ValueError(
@@ -168,7 +169,7 @@ def _check_data(dataset: Any, model: nn.Module, is_training: bool = False,
     names: tuple[str, ...] = ()
     for leaf in leaves(dataset):
         found = label_names(leaf)
-        _compare(found, source_of(leaf), tuple(leaf.metainfo.get('classes') or ()),
+        _compare(found, source_of(leaf), classes_of(leaf),
                  'the metainfo.classes of its data set')
         _compare(found, source_of(leaf), names, _where(dataset))
         names = names or found
