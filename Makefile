@@ -6,6 +6,8 @@ SHELL := bash
 .PHONY: help env digits digits-long test test-stock style quality docs wheel
 
 STACK ?= onedl
+# Processes that run tests side by side; each test uses one thread.
+WORKERS ?= 2
 WORK_DIR ?= work_dirs/digits
 # Sets $$python, and puts this clone first on the path.
 WITH_ENV = python=$$(bash tools/make_env.sh $(STACK)) && export PYTHONPATH="$(CURDIR)$${PYTHONPATH:+:$$PYTHONPATH}"
@@ -23,8 +25,8 @@ digits-long: ## the same for longer, for digits that can be read
 	@$(WITH_ENV) && "$$python" tools/run_digits.py --configs configs/digits/long \
 		--work-dir work_dirs/digits_long --data work_dirs/digits/data $(ARGS)
 
-test: ## run the tests (ARGS='tests/diffusion -k mask', STACK=stock)
-	@$(WITH_ENV) && "$$python" -m pytest $(ARGS)
+test: ## run the tests (ARGS='tests/diffusion -k mask', STACK=stock, WORKERS=1)
+	@$(WITH_ENV) && "$$python" -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 test-stock: ## on the stock libraries: a training and its resumption, a detector, a segmentor, generation, weight files
 	@$(MAKE) --no-print-directory test STACK=stock ARGS="tests/apis tests/checkpoints tests/dense tests/engine/hooks \
