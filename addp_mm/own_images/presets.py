@@ -155,7 +155,8 @@ def memory_need(cfg: Config) -> MemoryNeed:
     frozen = [part.description for part in model.modules() if hasattr(part, 'description')]
     trained = sum(p.numel() for p in model.parameters())
     held = sum(p.numel() for part in frozen for p in part.parameters())
-    bytes_per_value = 3. if 'Amp' in str(cfg.optim_wrapper) else 4.
+    text = str(cfg.optim_wrapper)
+    bytes_per_value = 3. if 'Amp' in text and 'float32' not in text else 4.
     return MemoryNeed(
         fixed=PROCESS_BYTES + BYTES_PER_TRAINED * trained + BYTES_PER_FROZEN * held,
         per_image=bytes_per_value * (_values(model) + _frozen_values(frozen)))
