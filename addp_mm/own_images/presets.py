@@ -61,8 +61,8 @@ FAST_TOKENIZER = {_TOKENIZER + 'norm': dict(type='timm.layers.LayerNorm2d'),
 # on a small grid would never be trained.
 ALL_RATIOS = {'model.data_preprocessor.diffusion.mask_ratio': dict(
     type='MaskRatioDistribution', min_ratio=0.02, std=0.3)}
-# At a small size the encoder learns little of the places in a picture from the paper's loss alone;
-# with these it does, and the tokens are predicted as well: docs/benchmarks/dense_study.md.
+# At a small size the encoder learns little of the places in a picture from the paper's loss alone:
+# docs/benchmarks/dense_study.md.
 LEARN_PIXELS = {
     'model.pixel_head': dict(type='PixelHead'),
     'model.backbone.drop_rate': 0.,
