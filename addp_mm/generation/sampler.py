@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..diffusion import NoisySample, remask
+from ..models.layers import require_finite
 from ..registry import TASK_UTILS
 from .image_noise import ImageNoise, confidence, draw_ids
 from .networks import BAD_NUMBERS, Networks, at_least_float32
@@ -217,8 +218,7 @@ class DenoisingSampler:
         logits = networks.pixel_to_token(state.images, state.tokens)
         log_probs = at_least_float32(logits).log_softmax(dim=1)
         probs = log_probs.exp()
-        if not probs.isfinite().all():
-            raise FloatingPointError(f'The logits of the model are not finite: {BAD_NUMBERS}.')
+        require_finite(probs, f'The logits of the model are not finite: {BAD_NUMBERS}.')
         drawn = draw_ids(probs, noise.uniform(grid_size, device), self.top_p)
         token_ids = torch.where(state.mask, drawn, state.token_ids)
         gumbel = noise.gumbel(grid_size, device)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 
 from ..diffusion import cosine_ratio, linear_ratio
 
@@ -54,11 +55,20 @@ class UnmaskingSchedule:
         Returns:
             A number in [min(1, masked), masked].
         """
-        ratio = RATIOS[self.name](self.progress(step))
+        exact = self._exact_num_masked(step, total)
         if self.rounding == 'ceil':
-            # In float64, as the reference release counts here; training counts in float32.
-            return min(masked, max(1, math.ceil(ratio * total)))
-        return min(masked, max(1, min(masked - 1, math.floor(ratio * total))))
+            return min(masked, max(1, math.ceil(exact)))
+        return min(masked, max(1, min(masked - 1, math.floor(exact))))
+
+    def _exact_num_masked(self, step: int, total: int) -> float | Fraction:
+        """The number before it is rounded.
+
+        A cosine is computed in float64, as the reference release counts here; training counts in
+        float32. A line is a fraction, which rounding errors cannot push over a whole number.
+        """
+        if self.name == 'linear':
+            return Fraction(total * (self.num_steps - step - 1), self.num_steps)
+        return RATIOS[self.name](self.progress(step)) * total
 
     def start_step(self, share: float) -> int:
         """The step to start at when a share of the tokens is masked (paper App. E).

@@ -19,7 +19,7 @@ def tokenizer(tmp_path: Path) -> FrozenModule:
 
 
 def test_as_many_images_of_the_same_size(tokenizer: FrozenModule, tmp_path: Path) -> None:
-    folder = write_png(tmp_path / 'images', random_images(3, size=IMAGE_SIZE))
+    folder = write_png(tmp_path / 'images', random_images(3, seed=0, size=IMAGE_SIZE))
     images = open_image_set(folder)
     batches = list(Reconstructions(tokenizer, images).batches(2))
     assert [tuple(batch.shape) for batch in batches] == [
@@ -29,7 +29,7 @@ def test_as_many_images_of_the_same_size(tokenizer: FrozenModule, tmp_path: Path
 
 
 def test_images_of_another_size_are_refused(tokenizer: FrozenModule, tmp_path: Path) -> None:
-    folder = write_png(tmp_path / 'images', random_images(1, size=IMAGE_SIZE // 2))
+    folder = write_png(tmp_path / 'images', random_images(1, seed=0, size=IMAGE_SIZE // 2))
     with pytest.raises(ValueError, match=rf'have \({IMAGE_SIZE // 2}, .* takes \({IMAGE_SIZE}, '):
         Reconstructions(tokenizer, open_image_set(folder))
 

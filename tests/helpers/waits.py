@@ -11,11 +11,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 class Waits(TorchDispatchMode):
     """Notes what makes the host wait for a device: values read, places or rows counted.
 
-    The draws of ratios and their counts are the host's own, on tensors made there.
+    The draws of ratios and their counts are the host's own, on tensors made there; finite.py reads
+    where the numbers are on a CPU only.
     """
 
     NAMES = {'_local_scalar_dense', 'nonzero', 'masked_select', 'equal', 'is_nonzero', 'unique_dim'}
-    ON_THE_HOST = ('mask_schedule.py', 'token_mask.py')
+    ON_THE_HOST = ('mask_schedule.py', 'token_mask.py', 'finite.py')
 
     def __init__(self) -> None:
         super().__init__()

@@ -106,5 +106,5 @@ def test_another_size_in_the_same_folder_is_refused(folder: Path, tmp_path: Path
     monkeypatch.setattr(tool, 'run_stage', lambda *args: pytest.exit('trained'))
     out = tmp_path / 'out'
     tool.prepare_images(folder, out, 16, lambda line: None)
-    with pytest.raises(ValueError, match='Give another --out'):
+    with pytest.raises(ValueError, match='choose another --out'):
         run(tool, monkeypatch, str(folder), '--out', str(out), '--size', '32')

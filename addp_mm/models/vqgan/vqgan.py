@@ -13,8 +13,11 @@ from mmengine.utils import to_2tuple
 from torch import Tensor, nn
 
 from ...registry import MODELS
-from ..layers import is_exporting
+from ..layers import is_exporting, require_finite
 from .vqgan_layers import RELEASED_NORM, BlockStyle, Decoder, Encoder
+
+BAD_LATENTS = ('The latents of the tokenizer are not finite: its weights or the images are broken, '
+               'or a value was too large for its precision (float32 has the most range).')
 
 
 class Codebook(nn.Module):
@@ -44,7 +47,7 @@ class Codebook(nn.Module):
                 device, for which the host need not wait.
         """
         if not is_exporting():
-            _check_finite(latents)
+            require_finite(latents, BAD_LATENTS)
         n, _, h, w = latents.shape
         return rearrange(self.distances(latents).argmin(dim=1), '(n h w) -> n h w', n=n, h=h)
 
@@ -161,13 +164,3 @@ class VQGAN(BaseModule):
     def decode_probs(self, probs: Tensor) -> Tensor:
         """Distributions over codes (N, K, h, w) to images (N, 3, H, W), not clamped."""
         return self.decode(self.quantize.expected(probs))
-
-
-def _check_finite(latents: Tensor) -> None:
-    is_finite = latents.isfinite().all()
-    if latents.is_cuda:
-        torch._assert_async(is_finite, 'The latents of the tokenizer are not finite.')
-    elif not is_finite:
-        raise FloatingPointError(
-            'The latents of the tokenizer are not finite: its weights or the images are broken, or '
-            'a value was too large for its precision (float32 has the most range).')
