@@ -52,9 +52,15 @@ def read_run(path: str | Path) -> RunScalars:
     """
     path = Path(path)
     records: list[tuple[int, dict]] = []
-    starts = [list(_records(file)) for file in _scalar_files(path)]
-    for new in sorted(filter(None, starts), key=lambda start: start[0][0]):
-        records = [record for record in records if record[0] < new[0][0]] + new
+    files = [list(_records(file)) for file in _scalar_files(path)]
+    ends: dict[int, int] = {}                   # last iteration of each epoch
+    for record in (record for file in files for record in file if record.get('epoch')):
+        ends[record['epoch']] = max(record.get('iter', 0), ends.get(record['epoch'], 0))
+    starts = [_numbered(file, ends) for file in files if file]
+    for new in sorted(starts, key=_first_iteration):
+        first = _first_iteration(new)
+        records = [(iteration, record) for iteration, record in records if iteration < first
+                   and ('iter' in record or iteration < new[0][0])] + new
     run = RunScalars(_run_name(path))
     for iteration, record in records:
         curves = run.train if 'iter' in record else run.held_out
@@ -80,9 +86,8 @@ def _scalar_files(path: Path) -> list[Path]:
     return files
 
 
-def _records(file: Path) -> Iterator[tuple[int, dict]]:
-    """The records of a file that hold a number, each with the iteration it belongs to."""
-    iteration = None
+def _records(file: Path) -> Iterator[dict]:
+    """The records of a file that hold a number."""
     for line in file.read_text(encoding='utf-8', errors='replace').splitlines():
         try:
             record = json.loads(line)
@@ -90,9 +95,30 @@ def _records(file: Path) -> Iterator[tuple[int, dict]]:
             continue
         if isinstance(record, dict):
             record = {k: v for k, v in record.items() if isinstance(v, (int, float))}
-            iteration = record.get('iter', record.get('step') if iteration is None else iteration)
-            if iteration is not None and record.keys() - NO_CURVES:
-                yield iteration, record
+            if record.keys() - NO_CURVES and ('iter' in record or 'step' in record):
+                yield record
+
+
+def _numbered(records: Sequence[dict], ends: dict[int, int]) -> list[tuple[int, dict]]:
+    """Each record of a file with the iteration it belongs to.
+
+    A validation knows its epoch only, if the run counts epochs: it belongs to the iteration before
+    it, and at the start of a file, where a resumed run makes up for one, to the end of that epoch.
+    """
+    numbered, iteration = [], None
+    for record in records:
+        if 'iter' in record:
+            iteration = record['iter']
+        elif iteration is None:
+            iteration = ends.get(record['step'], record['step'])
+        numbered.append((iteration, record))
+    return numbered
+
+
+def _first_iteration(numbered: Sequence[tuple[int, dict]]) -> float:
+    """The first iteration of a file; behind its validations, if it has nothing else."""
+    trained = [iteration for iteration, record in numbered if 'iter' in record]
+    return trained[0] if trained else numbered[-1][0] + 0.5
 
 
 def _run_name(path: Path) -> str:

@@ -130,6 +130,16 @@ def test_the_clock_may_go_back(tmp_path: Path):
     assert read_run(tmp_path).train['loss'] == [(2, 3.), (4, 2.1), (6, 1.)]
 
 
+def test_validation_that_was_made_up_belongs_to_its_epoch(tmp_path: Path):
+    write(tmp_path / '1', train(4, 3.), train(8, 2.), val(9., 1), train(12, 1.5, 2),
+          train(16, 1., 2))
+    write(tmp_path / '2', val(8., 2), train(20, .9, 3), train(24, .8, 3))
+    write(tmp_path / '3', val(7., 3))
+    run = read_run(tmp_path)
+    assert [iteration for iteration, _ in run.train['loss']] == [4, 8, 12, 16, 20, 24]
+    assert run.held_out == {'token/cross_entropy': [(8, 9.), (16, 8.), (24, 7.)]}
+
+
 def test_lines_that_are_not_whole_are_skipped(tmp_path: Path):
     write(tmp_path, train(1, 3.), '{"loss": 0.2, "it', '', '[1]', dict(note='text', step=3),
           train(2, float('nan')), '\0\0')
