@@ -12,13 +12,13 @@ from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
 from ..checkpoints.finite_weights import check_finite
+from ..checkpoints.fit import check_complete, load_what_fits
 from ..checkpoints.weight_files import load_checkpoint, state_dict_of
 from ..engine.hooks import FROZEN_WEIGHTS
 from ..models.layers import FrozenModule
 from ..registry import MODELS
 
 DTYPES = ('float32', 'float64', 'bfloat16', 'float16')
-_LISTED = 3
 
 
 def build_model(model: str | Path | Config | BaseModel,
@@ -65,22 +65,12 @@ def load_exactly(model: nn.Module, weights: dict[str, Tensor], path: str | Path)
     part = getattr(model, 'token_predictor', None)
     if part is not None and not weights.keys() & model.state_dict().keys():
         model = part
-    names = model.state_dict().keys()
-    missing, left = names - weights.keys(), weights.keys() - names
-    if missing or left:
-        raise ValueError(
-            f'{path} holds the weights of another model than the {type(model).__name__} of the '
-            f'config: {_few(missing)} missing, {_few(left)} left over. Take the config it was '
-            'trained with; a released file must be converted first '
-            '(convert_checkpoint.py).')
+    fit = load_what_fits(model, weights)
+    if fit.left_over and not fit.unloaded:
+        raise ValueError(f'{path} holds more than the weights of the {type(model).__name__} of the '
+                         f'config: {fit}. Take the config it was trained with.')
+    check_complete(model, fit, path)
     check_finite(weights, path)
-    try:
-        model.load_state_dict(weights)
-    except (RuntimeError, ValueError) as error:
-        lines = [line.strip() for line in str(error).splitlines() if 'size mismatch' in line]
-        raise ValueError(
-            f'{path} holds the weights of a {type(model).__name__} of other sizes than the '
-            f'config has: {" ".join(lines[:_LISTED]) or error}') from error
 
 
 def set_dtype(model: nn.Module, dtype: str, device: torch.device) -> torch.dtype | None:
@@ -120,12 +110,6 @@ def _build(cfg: Config) -> BaseModel:
         preprocessor = cfg.get('data_preprocessor')
         defaults = dict(data_preprocessor=preprocessor) if preprocessor else {}
         return MODELS.build({**defaults, **cfg.model})
-
-
-def _few(names: set[str]) -> str:
-    """How many tensors, and the first of their names."""
-    first = ', '.join(sorted(names)[:_LISTED])
-    return f'{len(names)} tensors' + (f' ({first}...)' if names else '')
 
 
 def _compare_frozen_files(model: nn.Module, content: Any, path: str | Path) -> None:

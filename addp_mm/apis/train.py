@@ -16,6 +16,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import EpochBasedTrainLoop, FlexibleRunner, Runner
 
 from ..checkpoints import read_pointer
+from ..engine.hooks import CheckpointFitHook
 from .check_config import (
     check_custom_keys,
     check_options,
@@ -223,6 +224,7 @@ def build_runner(cfg: Config) -> Runner | FlexibleRunner:
         notes.append('There is no GPU: the memory of freed tensors is kept for the next ones.')
     with unknown_names_explained(cfg):
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner.register_hook(CheckpointFitHook(), priority='LOWEST')
     for note in notes:
         runner.logger.info(note)
     return runner

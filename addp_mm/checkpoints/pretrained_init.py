@@ -2,9 +2,10 @@
 
 mmengine's ``init_cfg=dict(type='Pretrained', checkpoint=..., prefix='backbone.')`` only warns when
 a file does not fit, and trains from random weights. Importing this module puts
-:class:`PretrainedInit` in its place under the same name: every backbone of mmpretrain, ``ResNet``
-and ``TIMMBackbone`` included, is then loaded by :func:`load_encoder`; any other module, for example
-a whole classifier, as mmengine does it.
+:class:`PretrainedInit` in its place under the same name. The encoders of this package are then
+loaded by :func:`load_encoder`, and its other models whole or not at all. Everyone else's modules
+load as mmengine does it; ``must_fit=True``, which ADDP sets for its encoder, also stops there when
+little of the file fits.
 """
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 import mmengine.model
+import torch
 from mmengine.logging import MMLogger
 from mmengine.model import BaseModule, update_init_info
 from mmengine.registry import WEIGHT_INITIALIZERS
@@ -23,12 +25,16 @@ from mmpretrain.models.backbones.base_backbone import BaseBackbone
 from torch import Tensor, nn
 
 from .converters import Conversion, convert_to_encoder
+from .fit import (
+    NEW_PARAMETERS,
+    beyond,
+    check_foreign_encoder,
+    check_start,
+    listed,
+    load_what_fits,
+)
 from .position_tables import resize_position_table
 from .weight_files import state_dict_of
-
-# What no pre-training has: mmpretrain's norm after pooling, and a counter of older batch norms.
-NEW_PARAMETERS = ('ln2.*', '*num_batches_tracked')
-_MAX_LISTED = 4
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,13 @@ def load_encoder(encoder: nn.Module, checkpoint: str, prefix: str | None = None)
     except ValueError as error:
         raise ValueError(f'{checkpoint} does not fit the {type(encoder).__name__}: '
                          f'{error}') from error
-    MMLogger.get_current_instance().info(f'{type(encoder).__name__} from {checkpoint}: {load}')
+    logger = MMLogger.get_current_instance()
+    logger.info(f'{type(encoder).__name__} from {checkpoint}: {load}')
+    positions = [name for name in load.left_out if fnmatchcase(name, 'layers.*rel*pos*')]
+    if positions:
+        logger.warning(f'{checkpoint} was trained with relative positions, which the '
+                       f'{type(encoder).__name__} does not have: {len(positions)} tables '
+                       f'({listed(positions)}) are left out, and its features are others.')
     return load
 
 
@@ -105,7 +117,7 @@ def find_encoder(encoder: nn.Module, weights: Mapping[str, Tensor],
 
 def _load(encoder: nn.Module, conversion: Conversion) -> EncoderLoad:
     own = {name: tensor.shape for name, tensor in encoder.state_dict().items()}
-    given = conversion.weights
+    given = fold_layer_scales(conversion.weights, own)
     new = _check_names(own, given, getattr(encoder, 'new_parameters', ()))
     fitting = _fit_position_table(encoder, given)
     try:
@@ -113,7 +125,7 @@ def _load(encoder: nn.Module, conversion: Conversion) -> EncoderLoad:
     except RuntimeError as error:
         mismatches = [line.strip() for line in str(error).splitlines() if 'mismatch' in line]
         raise ValueError('it is of another architecture. '
-                         f'{" ".join(mismatches[:_MAX_LISTED]) or error}') from error
+                         f'{" ".join(mismatches[:3]) or error}') from error
     loaded = tuple(name for name in own if name in given)
     return EncoderLoad(
         loaded=loaded,
@@ -130,28 +142,16 @@ def _check_names(own: Iterable[str], given: Mapping[str, Tensor],
     new = tuple(name for name in absent if any(fnmatchcase(name, p) for p in may_be_new))
     missing = [name for name in absent if name not in new]
     if missing:
+        missing = [name for name in absent if name in missing or name == 'cls_token']
         raise ValueError(
             f'{len(missing)} of its {len(list(own))} tensors are not in the file: '
-            f'{_listed(missing)}. The file has {len(given)}: {_listed(given)}. Name a checkpoint '
+            f'{listed(missing)}. The file has {len(given)}: {listed(given)}. Name a checkpoint '
             'of the same encoder, and its place in the file as `prefix`.')
-    stems = {stem for name in own for stem in _stems(name)}
-    deeper = [name for name in given if _is_deeper(name, stems)]
+    deeper = beyond(given, own)
     if deeper:
-        raise ValueError(f'the file is of a deeper encoder, which has {_listed(deeper)} as well. '
+        raise ValueError(f'the file is of a deeper encoder, which has {listed(deeper)} as well. '
                          'Name a checkpoint of the same architecture.')
     return new
-
-
-def _is_deeper(name: str, stems: set[str]) -> bool:
-    """Whether a name counts on where the encoder's stop: 'layers.12' where 'layers.11' is last."""
-    return any(stem.rpartition('.')[2].isdigit() and stem not in stems
-               and stem.rpartition('.')[0] in stems for stem in _stems(name))
-
-
-def _stems(name: str) -> list[str]:
-    """'a.0.weight' -> ['a', 'a.0']."""
-    parts = name.split('.')
-    return ['.'.join(parts[:i]) for i in range(1, len(parts))]
 
 
 def _fit_position_table(encoder: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -160,7 +160,31 @@ def _fit_position_table(encoder: nn.Module, weights: dict[str, Tensor]) -> dict[
         return weights
     num_extra = 1 if 'cls_token' in weights else 0
     table = resize_position_table(weights['pos_embed'], encoder.patch_resolution, num_extra)
+    if num_extra < encoder.num_extra_tokens:                # CLS starts anew, with its row
+        table = torch.cat((encoder.pos_embed[:, :1].detach(), table), dim=1)
     return {**weights, 'pos_embed': table[:, max(0, num_extra - encoder.num_extra_tokens):]}
+
+
+def fold_layer_scales(weights: Mapping[str, Tensor], own: Iterable[str]) -> dict[str, Tensor]:
+    """Multiply learned scales of layers into the products before them, for an encoder without.
+
+    Args:
+        weights: Tensors of a file, by the encoder's names; not changed.
+        own: Names of the encoder's tensors.
+
+    Returns:
+        The tensors with which the encoder computes the same.
+    """
+    folded = dict(weights)
+    for scale, product in (('attn.gamma1.weight', 'attn.proj'), ('ffn.gamma2.weight',
+                                                                 'ffn.layers.1')):
+        for name in [n for n in weights if n.endswith(f'.{scale}') and n not in own]:
+            layer, gamma = name.removesuffix(scale), folded.pop(name)
+            for part in ('weight', 'bias'):
+                tensor = folded[f'{layer}{product}.{part}']
+                folded[f'{layer}{product}.{part}'] = (tensor.mT * gamma).mT if (
+                    part == 'weight') else tensor * gamma
+    return folded
 
 
 def _parts(names: Iterable[str]) -> str:
@@ -169,29 +193,64 @@ def _parts(names: Iterable[str]) -> str:
     return f' ({", ".join(f"{part} {count}" for part, count in counts.items())})' if counts else ''
 
 
-def _listed(names: Iterable[str]) -> str:
-    names = list(names)
-    return ', '.join(names[:_MAX_LISTED]) + (', ...' if len(names) > _MAX_LISTED else '')
-
-
 @WEIGHT_INITIALIZERS.register_module(name='Pretrained', force=True)
 class PretrainedInit(mmengine.model.PretrainedInit):
-    """mmengine's initializer of the same name, which stops where a backbone does not fit.
+    """mmengine's initializer of the same name, which stops where our models do not fit.
 
     Args:
         checkpoint: Path or URL.
         prefix: Where the module stands in the file.
-        map_location: See mmengine's; a backbone takes its weights from the CPU.
+        map_location: See mmengine's; modules of this package take their weights from the CPU.
+        must_fit: Stop also for a module of another library, if less than nine tenths of its values
+            come from the file or that is of a deeper module.
     """
 
+    def __init__(self, checkpoint: str, prefix: str | None = None, map_location: str = 'cpu',
+                 must_fit: bool = False) -> None:
+        super().__init__(checkpoint, prefix, map_location)
+        self.must_fit = must_fit
+
     def __call__(self, module: nn.Module) -> None:
-        """Load the weights of ``module``."""
-        if not isinstance(module, BaseBackbone):
+        """Load the weights of ``module``.
+
+        Raises:
+            ValueError: If they do not fit, see the class.
+        """
+        package = f'{__package__.partition(".")[0]}.'
+        is_own = any(kind.__module__.startswith(package) for kind in type(module).__mro__)
+        if not is_own and not self.must_fit:
             super().__call__(module)
             return
-        load_encoder(module, self.checkpoint, self.prefix)
+        if is_own and isinstance(module, BaseBackbone):
+            load_encoder(module, self.checkpoint, self.prefix)
+        else:
+            self._load(module, is_own)
         if hasattr(module, '_params_init_info'):
             update_init_info(module, init_info=self._get_init_info())
+
+    def _load(self, module: nn.Module, is_own: bool) -> None:
+        content = CheckpointLoader.load_checkpoint(self.checkpoint, self.map_location, 'silent')
+        prefix = f'{self.prefix.rstrip(".")}.' if self.prefix else ''
+        weights = {name.removeprefix(prefix): tensor for name, tensor in state_dict_of(
+            content, self.checkpoint).items() if name.startswith(prefix)}
+        fit = load_what_fits(module, weights)
+        if is_own:
+            notes = check_start(module, fit, self.checkpoint)
+        else:
+            check_foreign_encoder(module, fit, self.checkpoint)
+            notes = [f'{self.checkpoint}: {fit}.'] if fit.unloaded else []
+        logger = MMLogger.get_current_instance()
+        for note in notes:
+            logger.warning(note)
+        logger.info(f'{type(module).__name__} from {self.checkpoint}: {fit}.')
+
+
+def demand_fit(module: nn.Module) -> None:
+    """Let what ``init_cfg`` names for a module of another library fit, or stop."""
+    cfgs = getattr(module, 'init_cfg', None) or []
+    for cfg in cfgs if isinstance(cfgs, list) else [cfgs]:
+        if _is_pretrained(cfg):
+            cfg['must_fit'] = True
 
 
 class PretrainedEncoder:

@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..atomic_write import atomic_write
+from .fit import more_of_a_part
 from .torch_file import ARCHIVE_SIGN, MapLocation, has_checksums, read_torch_file
 
 # Where trainers put the state dict: mmengine and MAGE's trainer, ADDP's trainer, DeepSpeed.
@@ -179,7 +180,8 @@ def match_prefix(weights: Mapping[str, Tensor], names: Iterable[str]) -> dict[st
         The wanted tensors by their names without prefix.
 
     Raises:
-        ValueError: If no prefix has them all, or several prefixes have different ones.
+        ValueError: If no prefix has them all, several prefixes have different ones, or the file
+            has more of the same parts: it is of a larger model.
     """
     names = list(names)
     found = {prefix: [n for n in names if prefix + n in weights]
@@ -193,6 +195,11 @@ def match_prefix(weights: Mapping[str, Tensor], names: Iterable[str]) -> dict[st
         if not all(torch.equal(chosen[n], weights[prefix + n]) for n in names):
             raise ValueError(f'There are different weights under {complete[0]!r} and {prefix!r}; '
                              'keep the wanted ones in a file of their own.')
+    beside = [k.removeprefix(complete[0]) for k in weights if k.startswith(complete[0])]
+    if more := more_of_a_part(beside, names):
+        raise ValueError(f'The file is of a larger model, with {len(more)} tensors more in the '
+                         f'same parts: {_list_names(more)}. Give the model the sizes that it was '
+                         'trained with.')
     return chosen
 
 

@@ -8,7 +8,10 @@ model = dict(
         depth=50,
         norm_eval=False,  # its batch norms know noisy images only: they learn those of photographs
         init_cfg=dict(
-            type='Pretrained', checkpoint='checkpoints/addp_r50.pth', prefix='backbone.')),
+            type='Pretrained',
+            checkpoint='checkpoints/addp_r50.pth',
+            prefix='backbone.',
+            must_fit=True)),
     neck=dict(
         _delete_=True,
         type='FPN',

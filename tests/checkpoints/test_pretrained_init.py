@@ -5,10 +5,12 @@ import copy
 import logging
 from pathlib import Path
 
+import mmengine.model
 import pytest
 import torch
 from mmengine.logging import MMLogger
 from mmengine.model import BaseModule
+from mmengine.registry import WEIGHT_INITIALIZERS
 from mmpretrain.models.backbones import ResNet, TIMMBackbone, VisionTransformer
 from torch import Tensor, nn
 
@@ -207,16 +209,17 @@ def test_a_resnet_of_another_kind_stops(tmp_path: Path, depth: int) -> None:
     sizes = dict(base_channels=4, stem_channels=4)
     torch.save(ResNet(depth, **sizes).state_dict(), path)
     model = ResNet(34 if depth != 101 else 50, **sizes,
-                   init_cfg=dict(type='Pretrained', checkpoint=path))
+                   init_cfg=dict(type='Pretrained', checkpoint=path, must_fit=True))
     with pytest.raises(ValueError, match='does not fit the ResNet'):
         model.init_weights()
 
 
 def test_nothing_that_fits(trained: tuple, tmp_path: Path) -> None:
     resnet = ResNet(18, base_channels=4, stem_channels=4,
-                    init_cfg=dict(type='Pretrained', checkpoint=trained[1], prefix='backbone.'))
-    with pytest.raises(ValueError, match=r'epoch_1\.pth does not fit the ResNet: \d+ of its \d+ '
-                       r'tensors are not in the file: conv1\.weight, .*The file has 32: cls_token'):
+                    init_cfg=dict(type='Pretrained', checkpoint=trained[1], prefix='backbone.',
+                                  must_fit=True))
+    with pytest.raises(ValueError, match=r'epoch_1\.pth does not fit the ResNet: 0 of \d+ tensors '
+                       r'fit, .*conv1\.weight, .* 32 tensors \(cls_token, .* 0 % of its values'):
         resnet.init_weights()
     path = str(tmp_path / 'other.pth')
     torch.save(dict(fc=torch.zeros(1)), path)
@@ -270,3 +273,122 @@ def test_start_values_stay_under_loaded_ones_and_are_drawn_once(trained: tuple) 
     nn.init.constant_(model.cls_token, 2.)
     model.init_weights()
     assert model.ln2.weight.eq(2).all() and model.cls_token.eq(2).all()
+
+
+def test_folded_layer_scales_and_a_new_cls_token(tmp_path: Path) -> None:
+    # As a segmentor's encoder: learned scales, no CLS token, which ADDP leaves untrained.
+    source = encoder(with_cls_token=False, layer_scale_init_value=0.5, pre_norm=False,
+                     drop_rate=0.)
+    for name, param in source.named_parameters():
+        nn.init.normal_(param, mean=1. if 'gamma' in name else 0., std=0.3)
+    path = str(tmp_path / 'segmentor.pth')
+    torch.save({f'backbone.{k}': v for k, v in source.state_dict().items()}, path)
+    images = torch.rand(2, 3, 32, 32)
+    twin = encoder(with_cls_token=False, pre_norm=False, drop_rate=0.)
+    load_encoder(twin, path)
+    torch.testing.assert_close(twin.eval()(images), source.eval()(images))
+    whole = encoder(pre_norm=False, out_type='avg_featmap', drop_rate=0.)
+    assert load_encoder(whole, path).new == ('cls_token', 'ln2.weight', 'ln2.bias')
+    assert torch.equal(whole.pos_embed[:, 1:], source.pos_embed)
+    with pytest.raises(ValueError, match='are not in the file: cls_token'):
+        load_encoder(encoder(pre_norm=False, out_type='cls_token'), path)
+
+
+def test_left_out_relative_positions_are_warned_of(tmp_path: Path, log) -> None:
+    dense = DenseViT(**copy.deepcopy(SIZES))
+    torch.save(dense.state_dict(), tmp_path / 'detector.pth')
+    load_encoder(encoder(), str(tmp_path / 'detector.pth'))
+    assert any('trained with relative positions' in record.getMessage() and
+               record.levelno == logging.WARNING for record in log.records)
+
+
+@pytest.mark.parametrize('fits', [True, False])
+def test_the_encoder_of_another_library_inside_addp(tmp_path: Path, fits: bool) -> None:
+    cfg = tiny_addp_cfg(tmp_path)
+    resnet = dict(type='ResNet', depth=18, base_channels=4, stem_channels=4, out_indices=(3, ),
+                  strides=(1, 1, 2, 2))
+    cfg['backbone'] = resnet
+    cfg['neck'] = cfg['neck'] | dict(in_channels=32)
+    path = str(tmp_path / 'cnn.pth')
+    source = MODELS.build(copy.deepcopy(resnet)) if fits else encoder()
+    torch.save(source.state_dict(), path)
+    resnet['init_cfg'] = dict(type='Pretrained', checkpoint=path)
+    model = MODELS.build(copy.deepcopy(cfg))
+    if fits:
+        model.init_weights()
+        assert_loaded(model.backbone, source.state_dict())
+    else:
+        with pytest.raises(ValueError, match='cnn.pth does not fit the ResNet'):
+            model.init_weights()
+
+
+def test_a_whole_algorithm_is_loaded_whole_or_not_at_all(tmp_path: Path, log) -> None:
+    cfg = tiny_addp_cfg(tmp_path)
+    trained = build_model(cfg)
+    path = str(tmp_path / 'epoch_1.pth')
+    torch.save(dict(state_dict=trained.state_dict()), path)
+    init_cfg = dict(type='Pretrained', checkpoint=path)
+    model = MODELS.build(copy.deepcopy(cfg) | dict(init_cfg=init_cfg))
+    model.init_weights()
+    assert_loaded(model, trained.state_dict())
+    deeper = copy.deepcopy(cfg) | dict(init_cfg=init_cfg)
+    deeper['neck']['depth'] += 1
+    with pytest.raises(ValueError, match=r'does not fit the ADDP: .*of its parts lack neck\.'):
+        MODELS.build(deeper).init_weights()
+    torch.save(dict(state_dict={f'encoder.{k}': v for k, v in trained.state_dict().items()}), path)
+    with pytest.raises(ValueError, match='does not fit the ADDP: 0 of'):
+        MODELS.build(copy.deepcopy(cfg) | dict(init_cfg=init_cfg)).init_weights()
+
+
+VIT = dict(arch=ARCH, img_size=32, patch_size=8)
+# Encoders of mmpretrain, and what the file's encoder has otherwise; (None: the same).
+FOREIGN = {
+    'another output': (dict(type='ResNet', depth=18, base_channels=4, stem_channels=4), None),
+    'part of a deeper one': (dict(type='ResNet', depth=18, base_channels=4, stem_channels=4),
+                             dict(depth=34)),
+    'timm': (dict(type='TIMMBackbone', model_name='resnet18'), None),
+    'several outputs from one': (dict(type='ConvNeXt', arch=dict(
+        depths=[1, 1, 1, 1], channels=[4, 8, 8, 8]), out_indices=(0, 1, 2, 3),
+        gap_before_final_norm=False),
+        dict(out_indices=(3, ))),
+    'DeiT3': (dict(type='DeiT3', **VIT), None),
+    'DeiT3 of another grid': (dict(type='DeiT3', **VIT), dict(img_size=64)),
+    'distilled ViT': (dict(type='DistilledVisionTransformer', **VIT), None),
+    'shared tables': (dict(type='BEiTViT', **VIT, use_shared_rel_pos_bias=False,
+                           use_rel_pos_bias=True),
+                      dict(use_shared_rel_pos_bias=True, use_rel_pos_bias=False)),
+    'new norms': (dict(type='VisionTransformer', **VIT, pre_norm=True, out_type='avg_featmap'),
+                  dict(pre_norm=False)),
+    'another grid': (dict(type='VisionTransformer', **VIT), dict(img_size=64)),
+    'another size': (dict(type='VisionTransformer', **VIT), dict(
+        arch=ARCH | dict(embed_dims=48))),
+    'Swin of another window': (dict(type='SwinTransformer', img_size=32, arch=dict(
+        embed_dims=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 1, 1]), window_size=2), None),
+    'MobileNet': (dict(type='MobileNetV2', widen_factor=0.1), dict(type='ShuffleNetV1')),
+}
+
+
+@pytest.mark.parametrize('case', FOREIGN)
+def test_encoders_of_other_libraries_load_as_their_library_does(tmp_path: Path, case: str) -> None:
+    cfg, other = FOREIGN[case]
+    source_cfg = copy.deepcopy(cfg) | (other or {})
+    if case == 'MobileNet':
+        source_cfg = other
+    source = MODELS.build(source_cfg)
+    path = str(tmp_path / 'encoder.pth')
+    torch.save(dict(state_dict={f'backbone.{k}': v for k, v in source.state_dict().items()}), path)
+    for prefix in ('backbone.', None):
+        init_cfg = dict(checkpoint=path, prefix=prefix)
+        ours = MODELS.build(copy.deepcopy(cfg) | dict(init_cfg=dict(type='Pretrained', **init_cfg)))
+        stock = MODELS.build(copy.deepcopy(cfg))
+        ours.load_state_dict(stock.state_dict())
+        WEIGHT_INITIALIZERS.build(ours.init_cfg)(ours)
+        mmengine.model.PretrainedInit(**init_cfg)(stock)
+        assert_loaded(ours, stock.state_dict())
+
+
+def test_other_modules_load_as_their_library_does(tmp_path: Path) -> None:
+    path = str(tmp_path / 'a.pth')
+    torch.save({'fc.weight': torch.ones(2, 2)}, path)
+    with pytest.raises(AssertionError, match='is not in the pretrained model'):
+        Whole(dict(type='Pretrained', checkpoint=path, prefix='nowhere')).init_weights()

@@ -9,6 +9,7 @@ from mmpretrain.models.backbones import VisionTransformer
 from mmpretrain.models.selfsup.base import BaseSelfSupervisor
 from torch import Tensor
 
+from ...checkpoints import demand_fit
 from ...diffusion import NoisySample
 from ...registry import MODELS
 from ..layers import VAL_RATIOS, score_masked_tokens, val_generators
@@ -51,6 +52,7 @@ class ADDP(BaseSelfSupervisor):
         if _is_vit(backbone['type']):
             backbone = {'img_size': preprocessor.image_size, **backbone}
         encoder = MODELS.build(backbone)
+        demand_fit(encoder)
         sizes = dict(num_codes=preprocessor.num_codes, grid_size=preprocessor.grid_size)
         if isinstance(encoder, VisionTransformer):
             sizes['in_channels'] = encoder.embed_dims

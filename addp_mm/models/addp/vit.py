@@ -76,6 +76,8 @@ class ADDPViT(PretrainedEncoder, VisionTransformer):
             patch_cfg=dict(bias=True) | (patch_cfg or {} if frozen is None else {}),
             layer_cfgs=dict(attn_drop_rate=drop_rate),
             **kwargs)
+        if out_type != 'cls_token':         # ADDP leaves it untrained, and dense encoders drop it
+            self.new_parameters = (*self.new_parameters, 'cls_token')
         if frozen is not None:
             self.patch_embed = TokenPatchEmbed(frozen, self.embed_dims, self.img_size,
                                                **(patch_cfg or {}))

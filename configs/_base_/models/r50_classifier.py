@@ -13,7 +13,8 @@ model = dict(
         init_cfg=dict(
             type='Pretrained',
             checkpoint='work_dirs/r50_300e/epoch_300.pth',
-            prefix='backbone.')),
+            prefix='backbone.',
+            must_fit=True)),
     neck=dict(type='GlobalAveragePooling'),
     head=dict(
         type='LinearClsHead',

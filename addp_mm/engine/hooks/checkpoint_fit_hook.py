@@ -1,0 +1,56 @@
+"""A test or a training takes no checkpoint that is not its model's."""
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from mmengine.hooks import Hook
+from mmengine.model import BaseTTAModel
+from mmengine.runner import BaseLoop, FlexibleRunner, Runner
+
+from ...checkpoints.finite_weights import check_finite
+from ...checkpoints.fit import check_complete, check_start, load_what_fits
+from ...checkpoints.weight_files import state_dict_of
+from ...registry import HOOKS
+from ..unwrapped import unwrapped
+
+
+@HOOKS.register_module()
+class CheckpointFitHook(Hook):
+    """Stops where a checkpoint does not fit the model; mmengine goes on with random weights.
+
+    Before a test or a validation no tensor may keep its start value. The start values of a
+    training (``load_from``) must hold the whole encoder, and other parts whole or not at all; a
+    head may have other classes. What starts anew is warned of. Resuming is left to
+    :class:`AtomicCheckpointHook`, sharded models to their strategy.
+
+    The weights may stand under 'state_dict', 'model' or 'module', be arrays of numpy, or have the
+    '_orig_mod.' of ``torch.compile`` in their names.
+    """
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Compare the checkpoint with the model.
+
+        Raises:
+            ValueError: If it does not fit, or holds numbers that are not finite.
+        """
+        if isinstance(runner, FlexibleRunner):
+            return
+        weights = state_dict_of(checkpoint, runner._load_from)
+        original = checkpoint.get('state_dict')
+        checkpoint['state_dict'] = OrderedDict(weights)
+        if hasattr(original, '_metadata'):
+            checkpoint['state_dict']._metadata = original._metadata
+        trains = isinstance(runner._train_loop, BaseLoop)
+        if trains and runner._resume:
+            return
+        check_finite(weights, runner._load_from)
+        model = unwrapped(runner.model)
+        model = model.module if isinstance(model, BaseTTAModel) else model
+        fit = load_what_fits(model, checkpoint['state_dict'])
+        if trains:
+            for note in check_start(model, fit, runner._load_from):
+                runner.logger.warning(note)
+            return
+        check_complete(model, fit, runner._load_from)
+        if fit.left_over:
+            runner.logger.warning(f'{runner._load_from}: {fit}.')

@@ -1,0 +1,73 @@
+"""A test or a training takes no checkpoint that is not its model's."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.model import BaseModel
+from mmengine.runner import Runner
+from torch import Tensor, nn
+
+from addp_mm.engine.hooks import CheckpointFitHook
+
+
+class TwoParts(BaseModel):
+    """An encoder and a head."""
+
+    def __init__(self, depth: int = 2, num_classes: int = 3) -> None:
+        super().__init__()
+        self.backbone = nn.Sequential(*[nn.Linear(2, 2) for _ in range(depth)])
+        self.head = nn.Linear(2, num_classes)
+
+    def forward(self, inputs: Tensor, mode: str = 'tensor') -> object:
+        outputs = self.head(self.backbone(inputs))
+        return dict(loss=outputs.square().mean()) if mode == 'loss' else [outputs]
+
+
+def runner_of(tmp_path: Path, load_from: Path, phase: str) -> Runner:
+    loader = dict(dataset=[dict(inputs=torch.ones(2))], batch_size=1,
+                  collate_fn=dict(type='default_collate'), sampler=dict(type='DefaultSampler'))
+    phases = dict(train=dict(train_dataloader=loader, train_cfg=dict(by_epoch=True, max_epochs=1),
+                             optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.))),
+                  test=dict(test_dataloader=loader, test_cfg={}, test_evaluator=[]))
+    runner = Runner(TwoParts(), work_dir=str(tmp_path), load_from=str(load_from),
+                    experiment_name=f'{tmp_path.name}_{phase}', log_level='ERROR', **phases[phase])
+    runner.register_hook(CheckpointFitHook(), priority='LOWEST')
+    return runner
+
+
+@pytest.mark.parametrize('names', ['{}', 'module.{}', '_orig_mod.{}', 'module._orig_mod.{}'])
+@pytest.mark.parametrize('outer', ['state_dict', 'model', None])
+@pytest.mark.parametrize('phase', ['train', 'test'])
+def test_a_checkpoint_that_fits(tmp_path: Path, phase: str, outer: str | None, names: str) -> None:
+    trained = TwoParts()
+    weights = {names.format(k): v for k, v in trained.state_dict().items()}
+    if names == '{}':
+        weights = {k: v.numpy() for k, v in weights.items()}
+    torch.save({outer: weights} if outer else weights, tmp_path / 'a.pth')
+    runner = runner_of(tmp_path, tmp_path / 'a.pth', phase)
+    getattr(runner, phase)()
+    assert torch.equal(runner.model.head.weight, trained.head.weight)
+
+
+@pytest.mark.parametrize('phase, model, message', [
+    ('test', TwoParts(num_classes=5), 'of other sizes .*head'),
+    ('test', TwoParts(depth=1), r'another model .*backbone\.1'),
+    ('test', TwoParts(depth=3), r'another model .*backbone\.2'),
+    ('test', nn.Linear(2, 2), 'another model .* 0 of 6 tensors fit'),
+    ('train', TwoParts(depth=1), r'does not fit .*backbone\.1'),
+    ('train', nn.Linear(2, 2), 'does not fit the TwoParts: 0 of 6 tensors fit'),
+])
+def test_one_that_does_not_fit(tmp_path: Path, phase: str, model: nn.Module, message: str) -> None:
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'a.pth')
+    with pytest.raises(ValueError, match=message):
+        getattr(runner_of(tmp_path, tmp_path / 'a.pth', phase), phase)()
+
+
+def test_a_head_of_other_classes_starts_anew(tmp_path: Path) -> None:
+    trained = TwoParts(num_classes=5)
+    torch.save(dict(state_dict=trained.state_dict()), tmp_path / 'a.pth')
+    runner = runner_of(tmp_path, tmp_path / 'a.pth', 'train')
+    runner.train()
+    assert torch.equal(runner.model.backbone[1].weight, trained.backbone[1].weight)
