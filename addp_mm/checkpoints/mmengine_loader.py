@@ -65,8 +65,8 @@ def download_for_mmengine(url: str, model_dir: str | None = None, map_location: 
     target = Path(model_dir or Path(torch.hub.get_dir()) / 'checkpoints') / file_name
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(url, str(target), found.group(1) if check_hash else None,
-                                       progress=progress)
+        expected = found.group(1) if check_hash and found else None
+        torch.hub.download_url_to_file(url, str(target), expected, progress=progress)
     return load_checkpoint(target, map_location=map_location)
 
 

@@ -16,7 +16,7 @@ import types
 import uuid
 from collections.abc import Callable
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, Literal
 
 import mmengine.optim.scheduler.param_scheduler as mmengine_schedulers
 import numpy as np
@@ -207,7 +207,8 @@ def _layout(record: Record, _: Reviver) -> torch.layout:
 def dtype_of(record: Record, revive: Reviver) -> np.dtype:
     """A ``numpy.dtype``, made anew: its own ``__setstate__`` can be made to read foreign memory."""
     code = str(record.args[0])
-    _, order, inner, names, fields, size, *rest = record.state or (3, '=', None, None, None, -1)
+    state: tuple = record.state or (3, '=', None, None, None, -1)
+    _, order, inner, names, fields, size, *rest = state
     if not re.fullmatch(r'[biufcSUVMmO]\d{0,9}', code) or order not in ('<', '>', '|', '='):
         raise UnpicklingError(f'GLOBAL numpy.dtype({code}, {order})')
     if inner is not None:
@@ -237,7 +238,8 @@ def _array(record: Record, revive: Reviver) -> np.ndarray:
     if getattr(record.args[0], 'path', '') != 'numpy.ndarray':
         raise UnpicklingError(f'GLOBAL {getattr(record.args[0], "path", record.args[0])}')
     _, shape, dtype, fortran_order, data = record.state
-    dtype, order = _dtype(dtype, revive), 'F' if fortran_order else 'C'
+    dtype = _dtype(dtype, revive)
+    order: Literal['C', 'F'] = 'F' if fortran_order else 'C'
     if dtype.char != 'O':
         return _numbers(revive(data), dtype, shape, order)
     flat = np.empty(len(data), dtype=object)
@@ -252,7 +254,8 @@ def _array_of_buffer(record: Record, revive: Reviver) -> np.ndarray:
     return _numbers(revive(data), _dtype(dtype, revive), shape, order)
 
 
-def _numbers(data: bytes, dtype: np.dtype, shape: tuple[int, ...], order: str) -> np.ndarray:
+def _numbers(data: bytes, dtype: np.dtype, shape: tuple[int, ...],
+             order: Literal['C', 'F']) -> np.ndarray:
     if dtype.hasobject:
         raise UnpicklingError(f'GLOBAL numpy.dtype({dtype})')
     if 0 in shape:

@@ -262,6 +262,8 @@ class PretrainedEncoder:
     """
 
     new_parameters: tuple[str, ...] = ()
+    is_init: bool                                               # of the BaseModule
+    init_cfg: dict | list[dict] | None
 
     def init_start_values(self) -> None:
         """Draw the start values of every parameter."""

@@ -72,6 +72,8 @@ class RecordUnpickler(pickle._Unpickler):
         persistent_load: What torch's tensors refer to their storages with.
     """
 
+    proto: int                                              # the parent reads it from the file
+
     def __init__(self, file: BinaryIO, persistent_load: Callable[[Any], Any] | None = None) -> None:
         super().__init__(file, encoding='utf-8')
         self._persistent_load = persistent_load

@@ -11,7 +11,7 @@ import sys
 import zipfile
 from collections.abc import Callable
 from pickle import UnpicklingError
-from typing import Any, BinaryIO, NamedTuple
+from typing import IO, Any, BinaryIO, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -32,7 +32,7 @@ _STORAGES = {
     'ComplexFloatStorage': torch.complex64, 'ComplexDoubleStorage': torch.complex128,
 }
 # What `map_location` of torch.load may be.
-MapLocation = Callable | torch.device | str | dict | None
+MapLocation: TypeAlias = Callable | torch.device | str | dict | None
 
 
 class _StorageName(NamedTuple):
@@ -116,11 +116,12 @@ def _read_stream(file: BinaryIO, map_location: MapLocation) -> Any:
     return _reviver(lambda name: storages[name.key], map_location)(content)
 
 
-def _read_storage(file: BinaryIO, name: _StorageName, nbytes: int) -> torch.UntypedStorage:
+def _read_storage(file: IO[bytes], name: _StorageName, nbytes: int) -> torch.UntypedStorage:
     if nbytes != name.nbytes:
         raise ValueError(f'the storage {name.key} has {nbytes} bytes, expected {name.nbytes}')
     storage = torch.empty(nbytes, dtype=torch.uint8, device='cpu')
-    if file.readinto(memoryview(storage.numpy())) != nbytes:
+    data = memoryview(storage.numpy())
+    if file.readinto(data) != nbytes:   # type: ignore[attr-defined]  # typing.IO leaves it out
         raise EOFError(f'it ends in the storage {name.key}')
     return storage.untyped_storage()
 

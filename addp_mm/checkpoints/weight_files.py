@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import safetensors.torch
@@ -112,7 +112,8 @@ def load_checkpoint(path: str | Path | BinaryIO, trust: bool = False,
     """
     trust = trust or os.environ.get(TRUST_VARIABLE, '0') == '1'
     if hasattr(path, 'read'):
-        return _load_torch(path, getattr(path, 'name', 'the file'), trust, map_location)
+        file = cast(BinaryIO, path)
+        return _load_torch(file, getattr(file, 'name', 'the file'), trust, map_location)
     path = Path(path)
     _check_file(path)
     if path.suffix == '.safetensors':
@@ -329,7 +330,7 @@ def _compare_checksums(file: BinaryIO) -> None:
     file.seek(0)
 
 
-def _not_whole(path: Path, error: Exception) -> ValueError:
+def _not_whole(path: str | Path, error: Exception) -> ValueError:
     return ValueError(f'{path} is not a whole torch file ({_cause(error)}). Copy or download '
                       'it again; a safetensors file must end in .safetensors.')
 

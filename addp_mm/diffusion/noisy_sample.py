@@ -44,7 +44,7 @@ class NoisySample:
         """
         mask, known = self.mask.flatten(1), self.num_reliable
         counts = known if isinstance(known, int) else (~mask).sum(dim=1, keepdim=True)
-        longest = int(counts.max()) if known is None else _largest(known)
+        longest = _largest(counts if known is None else known)
         length = _round_up(longest, multiple, mask.shape[1])
         places = mask.byte().argsort(dim=1, stable=True)[:, :length]
         padding = None
@@ -84,7 +84,9 @@ def gather_places(rows: Tensor, places: Tensor) -> Tensor:
     return rows.gather(1, places[..., None].expand(-1, -1, rows.shape[2]))
 
 
-def _largest(counts: int | tuple[int, ...]) -> int:
+def _largest(counts: int | tuple[int, ...] | Tensor) -> int:
+    if isinstance(counts, Tensor):
+        return int(counts.max())
     return counts if isinstance(counts, int) else max(counts)
 
 

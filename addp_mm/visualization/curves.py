@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -218,8 +219,10 @@ def _finish(ax: Axes, title: str) -> None:
     unit = next((unit for word, unit in UNITS.items() if word in title), None)
     ax.set(title=title, xlabel='iteration', ylabel=unit)
     ax.grid(alpha=0.3)
-    beside = dict(loc='center left', bbox_to_anchor=(1, 0.5)) if len(ax.lines) > MAX_INSIDE else {}
-    ax.legend(fontsize='small', **beside)
+    if len(ax.lines) > MAX_INSIDE:
+        ax.legend(fontsize='small', loc='center left', bbox_to_anchor=(1, 0.5))
+    else:
+        ax.legend(fontsize='small')
 
 
 def _add_epochs(ax: Axes, runs: Sequence[RunScalars]) -> None:
@@ -227,5 +230,6 @@ def _add_epochs(ax: Axes, runs: Sequence[RunScalars]) -> None:
     lengths = {run.iters_per_epoch and round(run.iters_per_epoch) for run in runs}
     length = lengths.pop() if len(lengths) == 1 else None
     if length:
-        top = ax.secondary_xaxis('top', functions=(lambda x: x / length, lambda x: x * length))
+        top = ax.secondary_xaxis('top', functions=(
+            lambda x: np.divide(x, length), lambda x: np.multiply(x, length)))
         top.set_xlabel('epoch')
