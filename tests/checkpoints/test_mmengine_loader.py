@@ -21,7 +21,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 
 from addp_mm import engine  # noqa: F401  (replaces mmengine's loader)
-from addp_mm.checkpoints.mmengine_loader import STOCK_VARIABLE
+from addp_mm.checkpoints.mmengine_loader import STOCK_VARIABLE, download_for_mmengine
 from addp_mm.checkpoints.weight_files import TRUST_VARIABLE, save_weights
 
 
@@ -224,3 +224,14 @@ def test_urls_are_read_safely_and_fetched_once(tmp_path: Path, server: str) -> N
         assert torch.equal(loaded.weight, layer.weight)
     (tmp_path / '0' / 'weights.safetensors').unlink()
     load_checkpoint(nn.Linear(2, 2), f'{server}/0/weights.safetensors')
+
+
+def test_a_hash_is_compared_where_the_name_has_one(tmp_path: Path) -> None:
+    weights = dict(weight=torch.ones(2))
+    for name in ('plain.pth', 'hashed-0123abcd.pth'):
+        torch.save(weights, tmp_path / name)
+    plain, hashed = (tmp_path / name for name in ('plain.pth', 'hashed-0123abcd.pth'))
+    read = download_for_mmengine(plain.as_uri(), str(tmp_path / 'hub'), check_hash=True)
+    assert torch.equal(read['weight'], weights['weight'])
+    with pytest.raises(RuntimeError, match='0123abcd'):
+        download_for_mmengine(hashed.as_uri(), str(tmp_path / 'hub'), check_hash=True)
