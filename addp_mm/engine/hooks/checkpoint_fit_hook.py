@@ -38,7 +38,7 @@ class CheckpointFitHook(Hook):
         weights = state_dict_of(checkpoint, runner._load_from)
         original = checkpoint.get('state_dict')
         checkpoint['state_dict'] = OrderedDict(weights)
-        if hasattr(original, '_metadata'):
+        if original is not None and hasattr(original, '_metadata'):
             checkpoint['state_dict']._metadata = original._metadata
         trains = isinstance(runner._train_loop, BaseLoop)
         if trains and runner._resume:
