@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +26,8 @@ _MEGA = 1_000_000
 # Formats that a decoder fills up with grey when they are cut off: start, last part, its end.
 _JPEG_START, _JPEG_SCAN, _JPEG_END = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
 PNG_START, _PNG_END = b'\x89PNG\r\n\x1a\n', b'IEND'
+_TIFF_ORDERS = {b'II*\0': '<', b'MM\0*': '>'}      # bytes of the numbers
+_TIFF_OFFSETS, _TIFF_LENGTHS = (273, 324), (279, 325)       # tags: of strips, of tiles
 # Parts of a PNG that OpenCV passes over or reads in its own way.
 _PNG_EXTRAS = (b'tRNS', b'eXIf', b'acTL', b'cICP', b'iTXt', b'zTXt')
 _BOX_FORMATS = {b'heic': 'HEIC', b'heix': 'HEIC', b'hevc': 'HEIC', b'heim': 'HEIC', b'heis': 'HEIC',
@@ -76,6 +79,18 @@ def decode_image(data: bytes, channel_order: str = 'rgb', background: str = 'whi
     return pixels if channel_order == 'rgb' else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
 
 
+def open_picture(data: bytes) -> Image.Image:
+    """A picture file's content as Pillow opens it; of kinds that only OpenCV reads, the pixels.
+
+    Not from a path: Pillow forgets to turn some TIFF files that it maps into memory.
+
+    Raises:
+        ValueError: As :func:`decode_image`.
+    """
+    check_whole(data)
+    return _open(data) or Image.fromarray(decode_image(data))
+
+
 def format_of(data: bytes) -> str:
     """Pillow's name of the format of a picture file's content, such as 'JPEG'."""
     header = _open(data)
@@ -104,7 +119,7 @@ def is_transparent(image: Image.Image) -> bool:
 
 
 def check_whole(data: bytes) -> None:
-    """See that the content of a JPEG or PNG file has an end.
+    """See that the content of a JPEG, PNG or TIFF file has an end.
 
     Raises:
         ValueError: If there is no content, or it was cut off.
@@ -207,7 +222,32 @@ def _is_cut_off(data: bytes) -> bool:
         # Bytes may follow the end mark, and a preview inside the file has one of its own; but
         # none stands in the data of a scan.
         return not data.endswith(_JPEG_END) and data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN)
+    if data[:4] in _TIFF_ORDERS:
+        return _tiff_is_cut_off(data, _TIFF_ORDERS[data[:4]])
     return data.startswith(PNG_START) and _PNG_END not in data[-64:] and _PNG_END not in data
+
+
+def _tiff_is_cut_off(data: bytes, order: str) -> bool:
+    """Whether the first page's table, or a part of its pixels, lies beyond the end of a TIFF."""
+    try:
+        (start, ) = struct.unpack_from(f'{order}I', data, 4)
+        (count, ) = struct.unpack_from(f'{order}H', data, start)
+        tags = {}
+        for entry in range(count):
+            tag, kind, number = struct.unpack_from(f'{order}HHI', data, start + 2 + 12 * entry)
+            form = {3: 'H', 4: 'I'}.get(kind)
+            place = start + 10 + 12 * entry
+            if tag in _TIFF_OFFSETS + _TIFF_LENGTHS and form is not None:
+                if number * struct.calcsize(form) > 4:
+                    (place, ) = struct.unpack_from(f'{order}I', data, place)
+                tags[tag] = struct.unpack_from(f'{order}{number}{form}', data, place)
+        struct.unpack_from(f'{order}I', data, start + 2 + 12 * count)
+    except struct.error:
+        return True
+    parts = [(tags.get(offsets, ()), tags.get(lengths, ()))
+             for offsets, lengths in zip(_TIFF_OFFSETS, _TIFF_LENGTHS, strict=True)]
+    return any(offset + length > len(data) for pair in parts
+               for offset, length in zip(*pair, strict=False))
 
 
 def _unknown(data: bytes) -> str:

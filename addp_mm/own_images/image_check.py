@@ -11,7 +11,14 @@ import numpy as np
 from PIL import Image
 
 from ..atomic_write import atomic_write
-from ..datasets.image_reader import first_line, is_transparent, read_pixels, shown_name, to_rgb
+from ..datasets.image_reader import (
+    first_line,
+    is_transparent,
+    open_picture,
+    read_pixels,
+    shown_name,
+    to_rgb,
+)
 
 # An image whose shorter side is longer than so many crops is stored smaller: decoding would take
 # most of the time. A crop of a fifth of its area (the smallest of training) is then not enlarged.
@@ -49,7 +56,7 @@ def check_image(path: Path, folder: Path, image_size: int, scale: str = 'object'
     """
     try:
         _read_as_training(path)
-        with Image.open(path) as image:
+        with open_picture(path.read_bytes()) as image:
             image.load()
             reason = _why_unusable(image, image_size, scale)
             if reason:

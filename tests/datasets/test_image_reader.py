@@ -153,7 +153,8 @@ def test_the_fast_way_of_png_is_that_of_pillow():
 @pytest.mark.parametrize('data, message', [
     (b'', 'the file is empty'), (b'no image', 'not an image'), (b'\0' * 400, 'not an image'),
     (KINDS['plain.png'][:-60], 'cut off'), (KINDS['plain.jpg'][:-60], 'cut off'),
-    (KINDS['bits.bmp'][:-60], 'truncated'), (KINDS['turned.webp'][:-100], '.'),
+    (KINDS['bits.bmp'][:-60], 'truncated'), (KINDS['lzw.tif'][:-3], 'cut off|not an image'),
+    (KINDS['float-rgb.tif'][:300], '.'), (KINDS['turned.webp'][:-100], '.'),
     (b'\0\0\0\x18ftypheic' + b'\0' * 60, 'HEIC, which cannot be read here: convert it to JPEG'),
     (b'\0\0\0\x18ftypavif' + b'\0' * 60, 'AVIF, which cannot be read here'),
     (b'\0\0\0\x0cJXL \r\n\x87\n' + b'\0' * 60, 'JPEG XL, which cannot be read here'),

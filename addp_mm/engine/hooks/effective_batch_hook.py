@@ -30,6 +30,8 @@ class EffectiveBatchHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Write the line, and the warning if there is need."""
         per_process = _images_per_process(runner)
+        if per_process is None:     # the stand-in of mmpretrain's vis_scheduler
+            return
         for name, wrapper in _named_wrappers(runner.optim_wrapper):
             count = wrapper._accumulative_counts
             runner.logger.info(
@@ -66,9 +68,10 @@ def _base_batch(runner: Runner) -> int | None:
     return (runner.cfg.get('auto_scale_lr') or {}).get('base_batch_size')
 
 
-def _images_per_process(runner: Runner) -> int:
+def _images_per_process(runner: Runner) -> int | None:
     loader = runner.train_dataloader
-    return loader.batch_size or loader.batch_sampler.batch_size
+    return getattr(loader, 'batch_size', None) or getattr(
+        getattr(loader, 'batch_sampler', None), 'batch_size', None)
 
 
 def _named_wrappers(wrapper: OptimWrapper | OptimWrapperDict) -> Iterator[tuple[str, OptimWrapper]]:

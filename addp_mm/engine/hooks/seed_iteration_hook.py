@@ -67,10 +67,11 @@ def _shared_seed(runner: Runner) -> int:
     return runner.seed - runner.rank * bool(runner._randomness_cfg.get('diff_rank_seed'))
 
 
-def _sampler(runner: Runner) -> Sampler:
+def _sampler(runner: Runner) -> Sampler | None:
     """The sampler of single images: with a batch sampler the loader's own is a stand-in."""
     loader = runner.train_dataloader
-    sampler = getattr(loader.batch_sampler, 'sampler', loader.sampler)
+    sampler = getattr(getattr(loader, 'batch_sampler', None), 'sampler', None) or getattr(
+        loader, 'sampler', None)
     return sampler.sampler if isinstance(sampler, NumberedSampler) else sampler
 
 

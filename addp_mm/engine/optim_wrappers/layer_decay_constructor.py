@@ -4,6 +4,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from mmengine.logging import MMLogger
 from mmpretrain.engine.optimizers import LearningRateDecayOptimWrapperConstructor
 from torch import nn
 
@@ -32,7 +33,12 @@ class BackboneLayerDecayConstructor(LearningRateDecayOptimWrapperConstructor):
             **kwargs: The parent's, in its calls for the parts of the model.
         """
         if 'get_layer_depth' not in kwargs:
-            backbone: Any = getattr(module, 'backbone', None)
+            if not hasattr(module, 'backbone'):     # the stand-in of mmpretrain's vis_scheduler
+                MMLogger.get_current_instance().warning(
+                    'The model has no backbone: all of it trains at the full rate.')
+                super().add_params(params, module, get_layer_depth=_above_all_layers, **kwargs)
+                return
+            backbone: Any = module.backbone
             if not hasattr(backbone, 'get_layer_depth'):
                 raise ValueError(
                     'Layer-wise decay expects an encoder with get_layer_depth in model.backbone, '
@@ -40,3 +46,7 @@ class BackboneLayerDecayConstructor(LearningRateDecayOptimWrapperConstructor):
                     '\'DefaultOptimWrapperConstructor\' for this one.')
             kwargs['get_layer_depth'] = partial(backbone.get_layer_depth, prefix='backbone.')
         super().add_params(params, module, **kwargs)
+
+
+def _above_all_layers(name: str) -> tuple[int, int]:
+    return 0, 1
