@@ -34,7 +34,7 @@ class SeedIterationHook(Hook):
             if not any(isinstance(step, SeedTransforms) for step in pipeline):
                 pipeline.insert(0, SeedTransforms())
         sampler = _sampler(runner)
-        if hasattr(sampler, 'seed') and 'seed' not in configured:
+        if sampler is not None and hasattr(sampler, 'seed') and 'seed' not in configured:
             sampler.seed = _shared_seed(runner)
         if not _each_once(runner):
             numbered = number_indices(runner.train_dataloader)
