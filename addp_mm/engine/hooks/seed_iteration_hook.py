@@ -29,6 +29,8 @@ class SeedIterationHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Give the sampler the seed of the run, which a resumed run takes from its checkpoint."""
+        if not hasattr(runner.train_dataloader, 'batch_sampler'):
+            return      # the stand-in of mmpretrain's vis_scheduler draws nothing
         configured = runner.cfg.get('train_dataloader', {}).get('sampler') or {}
         for pipeline in _pipelines(runner):
             if not any(isinstance(step, SeedTransforms) for step in pipeline):
