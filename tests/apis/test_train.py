@@ -229,6 +229,17 @@ def test_mistakes_in_testing_are_one_line(config_file, capsys, words, message):
     assert error.count('\n') == 1 and message in error
 
 
+@pytest.mark.parametrize('words, message', [
+    (['test', 'tiny.py', 'other.pth'], 'weights of another model than the TinyModel'),
+    (['train', 'tiny.py', '--cfg-options', 'load_from=other.pth'], 'does not fit the TinyModel'),
+])
+def test_weights_of_something_else_stop_every_tool(config_file, capsys, words, message):
+    torch.save(dict(state_dict=torch.nn.Linear(2, 2).state_dict()), 'other.pth')
+    assert run(*words, '--work-dir', 'out') == 2
+    error = capsys.readouterr().err
+    assert error.count('\n') == 1 and message in error and '0 of ' in error
+
+
 def test_flags_of_testing_reach_the_config(tmp_path):
     hooks = dict(visualization=dict(type='VisualizationHook'))
     config = write_config(tmp_path, default_hooks=hooks)

@@ -8,9 +8,10 @@ from pathlib import Path
 import mmengine.model
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.model import BaseModule
-from mmengine.registry import WEIGHT_INITIALIZERS
+from mmengine.registry import WEIGHT_INITIALIZERS, DefaultScope
 from mmpretrain.models.backbones import ResNet, TIMMBackbone, VisionTransformer
 from torch import Tensor, nn
 
@@ -22,6 +23,7 @@ from addp_mm.registry import MODELS
 from tests.helpers.reference import reference_state_dict
 from tests.helpers.tiny import build_model, tiny_addp_cfg
 
+CONFIGS = Path(__file__).parents[2] / 'configs'
 # The encoder of tiny.tiny_addp_cfg(), and that of the recorded reference.
 ARCH = dict(embed_dims=32, num_layers=2, num_heads=2, feedforward_channels=64)
 SIZES = dict(arch=ARCH, img_size=32, patch_size=8)
@@ -392,3 +394,13 @@ def test_other_modules_load_as_their_library_does(tmp_path: Path) -> None:
     torch.save({'fc.weight': torch.ones(2, 2)}, path)
     with pytest.raises(AssertionError, match='is not in the pretrained model'):
         Whole(dict(type='Pretrained', checkpoint=path, prefix='nowhere')).init_weights()
+
+
+def test_the_detector_with_a_resnet_stops_at_the_file_of_a_vit(trained: tuple) -> None:
+    pytest.importorskip('mmdet')
+    cfg = Config.fromfile(CONFIGS / 'mmdet' / 'mask-rcnn_r50-fpn_100e.py').model.backbone
+    cfg.init_cfg.checkpoint = trained[1]
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        backbone = MODELS.build(cfg | dict(type='mmdet.ResNet'))
+        with pytest.raises(ValueError, match=r'epoch_1\.pth does not fit the ResNet: 0 of'):
+            backbone.init_weights()
