@@ -96,6 +96,8 @@ def check_custom_keys(cfg: Config, model: nn.Module) -> None:
     Raises:
         ValueError: If one is not, so that its settings would hold for nothing.
     """
+    if not isinstance(model, nn.Module):        # FlexibleRunner builds it later
+        return
     names = [name for name, _ in model.named_parameters()]
     parts = sorted({part for name in names for part in name.split('.') if not part.isdecimal()})
     for wrapper in optim_wrappers(cfg):

@@ -84,12 +84,16 @@ def load_what_fits(model: nn.Module, weights: Mapping[str, Tensor]) -> Fit:
 def check_complete(model: nn.Module, fit: Fit, path: str | Path) -> None:
     """See that no tensor that matters kept its start value: before a test.
 
+    Patterns in the model's ``new_parameters`` name what may keep it all the same.
+
     Raises:
         ValueError: If one did, or if the file has more of a part than the model.
     """
     parts = {_part(name) for name in model.state_dict()}
     more = [name for name in fit.left_over if _part(name) in parts]
-    missing = [name for name in fit.missing if _matters(model, name)]
+    may_be_new = getattr(model, 'new_parameters', ())
+    missing = [name for name in fit.missing if _matters(model, name)
+               and not any(fnmatchcase(name, pattern) for pattern in may_be_new)]
     if fit.other_sizes and not more and not missing:
         raise ValueError(f'{path} holds the weights of a {type(model).__name__} of other sizes '
                          f'than the config has: {" ".join(fit.mismatches[:_LISTED])}')

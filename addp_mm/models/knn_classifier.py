@@ -1,6 +1,7 @@
 """Classes by the nearest labelled images."""
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
@@ -12,9 +13,6 @@ from torch import Tensor, nn
 
 from ..checkpoints import find_encoder
 from ..registry import MODELS
-
-# The norm behind the averaged patches, which no pre-training has, starts as the identity.
-_NEW_PARAMETERS = ('ln2.', )
 
 
 @MODELS.register_module()
@@ -40,6 +38,9 @@ class KNNClassifier(ImageClassifier):
         ValueError: If a number is not positive, the gallery is smaller than ``num_neighbors``, or
             a checkpoint does not hold the encoder.
     """
+
+    # The norm behind the averaged patches, which no pre-training has, starts as the identity.
+    new_parameters = ('backbone.ln2.*', )
 
     def __init__(self, backbone: dict, gallery: dict, num_classes: int, num_neighbors: int = 20,
                  temperature: float = 0.07, **kwargs) -> None:
@@ -120,7 +121,8 @@ class KNNClassifier(ImageClassifier):
         encoder = find_encoder(self.backbone, inner).weights
         wanted = self.backbone.state_dict()
         missing = [name for name in wanted
-                   if name not in encoder and not name.startswith(_NEW_PARAMETERS)]
+                   if name not in encoder and not any(
+                       fnmatchcase(f'backbone.{name}', pattern) for pattern in self.new_parameters)]
         if missing:
             raise ValueError(
                 f'Expected the encoder of the config in the checkpoint, {len(missing)} of its '

@@ -126,7 +126,7 @@ def test_steps_of_images_that_are_there_already(tool, tmp_path: Path) -> None:
     (('--device', 'sofa'), 'The device sofa cannot be used'),
     pytest.param(('--device', 'cuda'), 'The device cuda cannot be used', marks=pytest.mark.skipif(
         torch.cuda.is_available(), reason='needs a machine without a GPU')),
-    (('--cfg-options', 'model.neck.depth=1'), 'weights of another model than the ADDP'),
+    (('--cfg-options', 'model.neck.depth=1'), 'more than the weights of the ADDP'),
     (('--cfg-options', 'model.data_preprocessor.tokenizer.checkpoint=none.pth'),
      'The weights of the frozen VQGAN are not at none.pth'),
 ])
