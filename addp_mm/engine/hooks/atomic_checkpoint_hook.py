@@ -75,6 +75,7 @@ class AtomicCheckpointHook(CheckpointHook):
         self._interruption = Interruption()
         self._saved_iter: int | None = None
         self._folder_lock: FileLock | None = None
+        self._has_locked = False
 
     def before_run(self, runner: Runner) -> None:
         """Choose the checkpoint to resume from, before the runner looks for it."""
@@ -186,6 +187,7 @@ class AtomicCheckpointHook(CheckpointHook):
         self._interruption.stop()
         if self._folder_lock is not None:
             self._folder_lock.release()
+            self._has_locked = False
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Last of all hooks: have the checkpoint go to the disk without a copy in memory."""
@@ -290,8 +292,9 @@ class AtomicCheckpointHook(CheckpointHook):
         sys.exit(code)
 
     def _lock(self, runner: Runner) -> None:
-        if self._folder_lock is not None:
+        if self._has_locked:        # FlexibleRunner calls twice; all processes must agree
             return
+        self._has_locked = True
         is_taken = [False]
         if is_main_process():
             lock = FileLock(Path(runner.work_dir, LOCK), timeout=0, is_singleton=True)
