@@ -156,7 +156,7 @@ def test_one_process_takes_the_checkpoint(runs: Path, tmp_path: Path) -> None:
 
     cfg = _recipe(runs)
     _unshard(cfg)
-    cfg.update(work_dir=str(tmp_path), load_from=str(path), experiment_name='one')
+    cfg.update(work_dir=str(tmp_path), load_from=str(path), resume=True, experiment_name='one')
     runner = Runner.from_cfg(cfg)
     runner.train()                                      # resumes after the last epoch
     assert runner.iter == 2 * ITERS_PER_EPOCH
