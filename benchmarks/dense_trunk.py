@@ -19,10 +19,9 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import resource
+import re
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -63,7 +62,7 @@ class PeakMemory:
     """Highest memory in MiB while a ``with`` block runs, above what there was at its start.
 
     Args:
-        device: 'cpu' looks at the process every 5 ms, else the allocator of the GPU counts.
+        device: 'cpu' asks Linux for that of the process, else the allocator of the GPU counts.
     """
 
     def __init__(self, device: str) -> None:
@@ -75,30 +74,24 @@ class PeakMemory:
             torch.cuda.reset_peak_memory_stats()
             self.start = torch.cuda.memory_allocated()
         else:
-            self.start = self.peak = resident_bytes()
-            self.running = True
-            self.thread = threading.Thread(target=self._watch)
-            self.thread.start()
+            # Linux begins anew to count the highest memory of this process (proc(5)).
+            Path('/proc/self/clear_refs').write_text('5', encoding='ascii')
+            self.start = resident_bytes('VmRSS')
         return self
 
     def __exit__(self, *error: object) -> None:
         if self.on_gpu:
             self.peak = torch.cuda.max_memory_allocated()
         else:
-            self.running = False
-            self.thread.join()
+            self.peak = resident_bytes('VmHWM')
         self.mib = (self.peak - self.start) / 2**20
 
-    def _watch(self) -> None:
-        while self.running:
-            self.peak = max(self.peak, resident_bytes())
-            time.sleep(0.005)
 
+def resident_bytes(name: str) -> int:
+    """Memory of this process: 'VmRSS' now, 'VmHWM' at most (proc(5))."""
+    status = Path('/proc/self/status').read_text(encoding='ascii')
+    return 1024 * int(re.search(rf'^{name}:\s+(\d+) kB', status, re.M)[1])
 
-def resident_bytes() -> int:
-    """Memory of this process."""
-    pages = int(Path('/proc/self/statm').read_text(encoding='ascii').split()[1])
-    return pages * resource.getpagesize()
 
 
 def now(device: str) -> float:
