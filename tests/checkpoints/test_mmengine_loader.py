@@ -172,13 +172,24 @@ def test_schedules_go_on_from_their_checkpoint(tmp_path: Path, cfg: dict) -> Non
 
 
 def test_one_switch_leaves_mmengine_as_it_is(hostile: tuple) -> None:
+    """Whether mmengine runs what is in a file depends on its version: the switch asks ours."""
     file, trap = hostile
-    code = ('import sys, addp_mm; from mmengine.runner.checkpoint import load_from_local; '
-            'load_from_local(*sys.argv[1:])')
-    for value, runs in (('0', False), ('1', True)):
+
+    def outcome(imports: str, value: str) -> tuple[int, bool, list[str]]:
+        code = (f'import sys{imports}; import torch; old = torch.load; '
+                'from mmengine.runner.checkpoint import load_from_local as f; '
+                'torch.load = lambda *a, **k: (print("options", sorted(k)), old(*a, **k))[1]; '
+                'f(*sys.argv[1:])')
         done = subprocess.run([sys.executable, '-c', code, str(file), 'cpu'], capture_output=True,
-                              env=os.environ | {STOCK_VARIABLE: value}, check=False)
-        assert (done.returncode == 0, trap.exists()) == (runs, runs)
+                              text=True, env=os.environ | {STOCK_VARIABLE: value}, check=False)
+        ran = trap.exists()
+        if ran:
+            trap.rmdir()
+        return done.returncode, ran, done.stdout.splitlines()[-1:]
+
+    theirs = outcome('', '0')
+    assert theirs[2] and outcome(', addp_mm', '1') == theirs
+    assert outcome(', addp_mm', '0') == (1, False, [])
 
 
 class _Owner(BaseModule):
