@@ -12,9 +12,10 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from ..name_lists import listed
+
 # What no pre-training has: mmpretrain's norm after pooling, and a counter of older batch norms.
 NEW_PARAMETERS = ('ln2.*', '*num_batches_tracked')
-_LISTED = 3
 _ENOUGH = 0.9       # of the values of a foreign encoder
 
 
@@ -96,7 +97,7 @@ def check_complete(model: nn.Module, fit: Fit, path: str | Path) -> None:
                and not any(fnmatchcase(name, pattern) for pattern in may_be_new)]
     if fit.other_sizes and not more and not missing:
         raise ValueError(f'{path} holds the weights of a {type(model).__name__} of other sizes '
-                         f'than the config has: {" ".join(fit.mismatches[:_LISTED])}')
+                         f'than the config has: {" ".join(fit.mismatches[:3])}')
     if fit.other_sizes or more or missing:
         raise ValueError(
             f'{path} holds the weights of another model than the {type(model).__name__} of the '
@@ -169,16 +170,9 @@ def more_of_a_part(names: Iterable[str], own: Iterable[str]) -> list[str]:
     return [name for name in names if name not in own and _part(name) in parts]
 
 
-def listed(names: Collection[str]) -> str:
-    """The first of some names."""
-    names = list(names)
-    return ', '.join(names[:_LISTED]) + (', ...' if len(names) > _LISTED else '')
-
-
 def _few(names: Collection[str]) -> str:
     """How many tensors, and the first of their names."""
-    first = ', '.join(list(names)[:_LISTED])
-    return f'{len(names)} tensors' + (f' ({first}...)' if names else '')
+    return f'{len(names)} tensors' + (f' ({listed(names)})' if names else '')
 
 
 def _part(name: str) -> str:

@@ -24,13 +24,13 @@ from mmpretrain.models.backbones import VisionTransformer
 from mmpretrain.models.backbones.base_backbone import BaseBackbone
 from torch import Tensor, nn
 
+from ..name_lists import listed
 from .converters import Conversion, convert_to_encoder
 from .fit import (
     NEW_PARAMETERS,
     beyond,
     check_foreign_encoder,
     check_start,
-    listed,
     load_what_fits,
 )
 from .position_tables import resize_position_table

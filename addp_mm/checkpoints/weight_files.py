@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..atomic_write import atomic_write
+from ..name_lists import listed
 from .fit import more_of_a_part
 from .torch_file import ARCHIVE_SIGN, MapLocation, has_checksums, read_torch_file
 
@@ -80,7 +81,7 @@ def state_dict_of(content: Any, path: str | Path) -> dict[str, Tensor]:
               if not (isinstance(k, str) and isinstance(v, Tensor))]
     if others:
         raise ValueError(
-            f'Expected only tensors in the state dict of {path}, got {_list_names(others)}. Save '
+            f'Expected only tensors in the state dict of {path}, got {listed(others)}. Save '
             'the tensors alone, or under the key \'state_dict\'.')
     names = {k: k.replace('_orig_mod.', '') for k in content}       # of torch.compile
     prefix = 'module.' if all(name.startswith('module.') for name in names.values()) else ''
@@ -199,7 +200,7 @@ def match_prefix(weights: Mapping[str, Tensor], names: Iterable[str]) -> dict[st
     beside = [k.removeprefix(complete[0]) for k in weights if k.startswith(complete[0])]
     if more := more_of_a_part(beside, names):
         raise ValueError(f'The file is of a larger model, with {len(more)} tensors more in the '
-                         f'same parts: {_list_names(more)}. Give the model the sizes that it was '
+                         f'same parts: {listed(more)}. Give the model the sizes that it was '
                          'trained with.')
     return chosen
 
@@ -235,14 +236,9 @@ def _possible_prefixes(weights: Mapping[str, Tensor], names: list[str]) -> list[
 def _raise_missing(prefix: str, missing: list[str], wanted: int) -> None:
     where = f'under {prefix!r}' if prefix else 'in it'
     raise ValueError(
-        f'{len(missing)} of {wanted} tensors are not {where}: {_list_names(missing)}. Are they '
+        f'{len(missing)} of {wanted} tensors are not {where}: {listed(missing, 10)}. Are they '
         'the weights of another model or of another size? A released file must be converted '
         'first (convert_checkpoint.py).')
-
-
-def _list_names(names: list[str], limit: int = 10) -> str:
-    more = f' and {len(names) - limit} more' if len(names) > limit else ''
-    return ', '.join(names[:limit]) + more
 
 
 def _as_tensor(value: Any) -> Any:

@@ -10,6 +10,7 @@ from mmengine.fileio import get_file_backend
 from mmpretrain.datasets.categories import IMAGENET_CATEGORIES
 from mmpretrain.datasets.custom import get_samples
 
+from ..name_lists import listed
 from ..registry import DATASETS
 from .image_folder import ImageFolder
 
@@ -47,7 +48,6 @@ def class_list(name: str) -> tuple[str, ...]:
     return tuple(path.read_text(encoding='utf-8').split())
 
 
-_LISTED = 3
 
 
 @DATASETS.register_module()
@@ -86,7 +86,7 @@ class ClassSubsetFolder(ImageFolder):
             raise self._no_images()
         if empty:
             raise ValueError(f'No images in {len(empty)} of {len(labels)} class folders of '
-                             f'{self.img_prefix}: {_few(empty)}. Copy or unpack them again.')
+                             f'{self.img_prefix}: {listed(empty)}. Copy or unpack them again.')
         self._metainfo['class_indices'] = tuple(sorted(labels.values()))
         backend = get_file_backend(self.img_prefix, enable_singleton=True)
         return [dict(img_path=backend.join_path(self.img_prefix, path), gt_label=label)
@@ -127,15 +127,11 @@ def class_folders(root: str | Path, class_names: Sequence[str],
     unknown = expected - set(class_names)
     if unknown and subset is not None:
         raise ValueError(f'The classifier has {len(class_names)} classes, among which '
-                         f'{_few(unknown)} of the subset are not: choose the classifier that '
-                         'the subset was made for.')
+                         f'{listed(sorted(unknown))} of the subset are not: choose the classifier '
+                         'that the subset was made for.')
     places = {name: place for place, name in enumerate(class_names)}
     return {name: places[name] for name in found}
 
 
 def _listing(names: Collection[str]) -> str:
-    return f' ({_few(names)})' if names else ''
-
-
-def _few(names: Collection[str]) -> str:
-    return ', '.join(sorted(names)[:_LISTED]) + (', ...' if len(names) > _LISTED else '')
+    return f' ({listed(sorted(names))})' if names else ''

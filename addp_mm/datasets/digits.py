@@ -8,6 +8,8 @@ import numpy as np
 from mmengine.logging import print_log
 from PIL import Image
 
+from ..name_lists import listed
+
 NUM_VAL = 297
 _MAX_INK = 16
 _MARKER = 'complete.txt'
@@ -60,7 +62,7 @@ def _check_folder(folder: Path) -> None:
     ours = {_MARKER, 'train', 'val'}
     others = sorted({p.name for p in folder.glob('*')} - ours)
     if others:
-        raise ValueError(f'{folder} holds other files ({", ".join(others[:3])}...): name an empty '
+        raise ValueError(f'{folder} holds other files ({listed(others)}): name an empty '
                          'folder for the digits.')
 
 

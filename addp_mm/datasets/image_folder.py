@@ -10,6 +10,7 @@ from mmengine.fileio import get_file_backend
 from mmengine.logging import MMLogger
 from mmpretrain.datasets import CustomDataset, ImageNet
 
+from ..name_lists import listed
 from ..registry import DATASETS
 from .image_reader import EXTENSIONS, UNREAD_EXTENSIONS, shown_name
 
@@ -109,7 +110,7 @@ class ImageFolder(CustomDataset):
         if expected not in (None, len(found)):
             raise ValueError(
                 f'Expected a folder for each of {expected} classes in {self.img_prefix}, found '
-                f'{len(found)} ({", ".join(found[:3])}, ...). Add what is missing, or set '
+                f'{len(found)} ({listed(found)}). Add what is missing, or set '
                 'num_classes of the data sets and model.head.num_classes.')
 
     def _expected_classes(self) -> int | None:

@@ -12,6 +12,7 @@ import torch
 from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
+from ..name_lists import listed
 from ..registry import METRICS
 
 SEVERITIES = (1, 2, 3, 4, 5)
@@ -57,12 +58,13 @@ def corruption_error(top1: Mapping[tuple[str, int], float]) -> CorruptionError:
         ValueError: If a corruption or severity is missing, or one is unknown.
     """
     wanted = {(corruption, severity) for corruption in CORRUPTIONS for severity in SEVERITIES}
-    missing, unknown = sorted(wanted - top1.keys()), sorted(top1.keys() - wanted)
+    missing, unknown = ([f'{corruption}/{severity}' for corruption, severity in sorted(pairs)]
+                        for pairs in (wanted - top1.keys(), top1.keys() - wanted))
     if missing or unknown:
         raise ValueError(
             f'The mean corruption error needs {len(CORRUPTIONS)} corruptions at '
             f'{len(SEVERITIES)} severities, got {len(top1)} accuracies: {len(missing)} missing '
-            f'{missing[:3]}, {len(unknown)} unknown {unknown[:3]}.')
+            f'({listed(missing)}), {len(unknown)} unknown ({listed(unknown)}).')
     return CorruptionError({
         corruption: 100 * fmean(100 - top1[corruption, severity] for severity in SEVERITIES)
         / alexnet_error

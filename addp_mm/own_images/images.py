@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..datasets.image_reader import shown_name
+from ..name_lists import listed
 from ..result_folder import ResultFolder
 from .image_check import CheckedImage, check_image
 from .image_sources import ENDINGS, check_places, files_of
@@ -23,7 +24,6 @@ FEW_IMAGES = 100
 SHARE_HELD_OUT, MAX_HELD_OUT = 0.1, 500
 # Folders of labels beside one of images: one mask an object, or one label image a picture.
 LABEL_FOLDERS = ('masks', 'instances', 'labels', 'annotations')
-_NAMED = 5
 _IN_ONE_PROCESS = 64
 _T = TypeVar('_T')
 
@@ -166,9 +166,8 @@ def _summarise(checked: list[CheckedImage], image_size: int, scale: str) -> list
             by_finding[key].append(shown_name(Path(image.source).name) + detail)
     notes = []
     for finding, names in sorted(by_finding.items(), key=lambda item: -len(item[1])):
-        more = f' and {len(names) - _NAMED} more' if len(names) > _NAMED else ''
         count = f'{len(names)} image{"s" * (len(names) > 1)}'
-        notes.append(f'{count} {finding}: {", ".join(names[:_NAMED])}{more}.')
+        notes.append(f'{count} {finding}: {listed(names)}.')
     num_usable = sum(bool(image.paths) for image in checked)
     num_small = sum(len(names) for finding, names in by_finding.items()
                     if finding.startswith('smaller'))

@@ -32,8 +32,8 @@ def test_what_fits_is_loaded_and_the_rest_is_named() -> None:
     assert fit.left_over == ('extra', )
     assert torch.equal(model.neck[1].weight, other.neck[1].weight)
     assert torch.equal(model.head.weight, head)
-    assert str(fit) == ('11 of 15 tensors fit, 2 tensors (neck.0.weight, neck.0.bias...) missing, '
-                        '1 tensors (extra...) left over, 2 tensors (head.weight, head.bias...) of '
+    assert str(fit) == ('11 of 15 tensors fit, 2 tensors (neck.0.weight, neck.0.bias) missing, '
+                        '1 tensors (extra) left over, 2 tensors (head.weight, head.bias) of '
                         'another size')
 
 

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 
 from torch import Tensor
 
+from ...name_lists import listed
 from ..position_tables import resize_position_table
 
 _PARAMETERS = ('weight', 'bias')
@@ -159,8 +160,7 @@ def _reason(name: str, drops: list[Drop]) -> str | None:
 def _list(names: list[str], what: str) -> str:
     if not names:
         return f'0 {what}'
-    more = f' and {len(names) - _MAX_LISTED} more' if len(names) > _MAX_LISTED else ''
-    return f'{len(names)} {what}: {", ".join(names[:_MAX_LISTED])}{more}'
+    return f'{len(names)} {what}: {listed(names, _MAX_LISTED)}'
 
 
 _LAYER = (

@@ -22,6 +22,7 @@ from ...datasets.labels import (
     read_maps,
     source_of,
 )
+from ...name_lists import listed
 from ...registry import HOOKS
 from ..unwrapped import unwrapped
 
@@ -142,12 +143,12 @@ def _check_heads(dataset: Any, model: nn.Module) -> None:
         if known != len(classes):
             raise ValueError(
                 f'{source_of(leaf)} knows {known} of the {len(classes)} classes '
-                f'{_shorten(classes)}: correct the names in the dataset\'s metainfo.classes.')
+                f'{listed(classes)}: correct the names in the dataset\'s metainfo.classes.')
         for name, head in _heads(model):
             if classes and head.num_classes != len(classes):
                 raise ValueError(
                     f'model.{name} has {head.num_classes} classes, {source_of(leaf)} has '
-                    f'{len(classes)} ({_shorten(classes)}): set num_classes={len(classes)} there.')
+                    f'{len(classes)} ({listed(classes)}): set num_classes={len(classes)} there.')
     for name, head in _heads(model):
         _check_outputs(name, head)
 
@@ -211,7 +212,7 @@ def _check_instances(leaf: Any, names: tuple[str, ...], is_training: bool,
     missing = [name for label, name in enumerate(names) if not count.by_label[label]]
     if missing and is_training:
         logger.warning(f'{source} has no usable instance of {len(missing)} of {len(names)} '
-                       f'classes: {_shorten(missing)}. They will not be learned.')
+                       f'classes: {listed(missing)}. They will not be learned.')
     _check_unused_categories(leaf, names, logger)
     if is_training and count.without_mask == count.usable and any(
             name.rpartition('.')[2] == 'mask_head' for name, _ in model.named_modules()):
@@ -227,7 +228,7 @@ def _check_unused_categories(leaf: Any, names: tuple[str, ...], logger: MMLogger
     unused = [name for name in categories.values() if name not in names]
     if unused and set(names) <= set(categories.values()):
         logger.warning(f'{source_of(leaf)} also has {len(unused)} categories that are not in '
-                       f'metainfo.classes: {_shorten(unused)}. Their instances are left out.')
+                       f'metainfo.classes: {listed(unused)}. Their instances are left out.')
 
 
 def _check_maps(leaf: Any, names: tuple[str, ...], is_training: bool, ignored: set[int]) -> None:
@@ -295,8 +296,3 @@ def _metrics(loop: Any) -> Sequence[Any]:
 
 def _where(dataset: Any) -> str:
     return source_of(next(leaves(dataset)))
-
-
-def _shorten(names: Sequence[str]) -> str:
-    shown = ', '.join(names[:4])
-    return f'{shown}, ...' if len(names) > 4 else shown

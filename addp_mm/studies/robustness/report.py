@@ -16,6 +16,7 @@ from ...evaluation.class_subset_accuracy import (
     subset_hits,
 )
 from ...evaluation.stored_predictions import load_predictions
+from ...name_lists import listed
 from ..tables import markdown_table
 from .robustness import CLASSES_OF, CORRUPTED, corrupted_name, part_names, subset_of
 
@@ -56,7 +57,7 @@ def records_of_predictions(folder: Path,
     unknown = [file.name for file in files if file.stem not in names]
     if unknown:
         raise ValueError(f'{folder} holds {unknown[0]}, which is the name of no part: expected '
-                         f'{", ".join(names[:4])}, ... and .pkl.')
+                         f'{listed(names)}, and .pkl.')
     records = {}
     for name in sorted((file.stem for file in files), key=names.index):
         path = folder / f'{name}.pkl'

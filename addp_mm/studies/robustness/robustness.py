@@ -18,6 +18,7 @@ from ...cli.progress import progress_bar
 from ...datasets.class_subset_folder import class_folders, class_list
 from ...datasets.transforms import CorruptImage
 from ...evaluation.class_subset_accuracy import CORRUPTIONS, SEVERITIES
+from ...name_lists import listed
 from ...result_folder import ResultFolder
 
 # The list of classes of each data set.
@@ -123,7 +124,7 @@ def _corrupted_parts(root: Path) -> list[RobustnessPart]:
     if missing:
         raise FileNotFoundError(
             f'{len(missing)} of the {len(wanted)} folders CORRUPTION/SEVERITY of ImageNet-C are '
-            f'not in {root}: {", ".join(missing[:3])}{", ..." if missing[3:] else ""}. Unpack '
+            f'not in {root}: {listed(missing)}. Unpack '
             'noise.tar, blur.tar, weather.tar and digital.tar into this one folder.')
     return [RobustnessPart(name, root / path) for path, name in wanted.items()]
 
