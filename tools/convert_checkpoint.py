@@ -1,9 +1,12 @@
 """Convert released ADDP, MAGE and VQGAN files for addp_mm, and ADDP back; export an encoder alone.
 
+VQGANs of taming-transformers become a VQModel of diffusers, which is the same network.
+
 Examples:
     python tools/convert_checkpoint.py addp-vit-large-16.pth weights/addp_vit-l.pth
     python tools/convert_checkpoint.py mage-vitl-1600.pth weights/mage_vit-l.safetensors
     python tools/convert_checkpoint.py vqgan_jax_strongaug.ckpt weights/vqgan.safetensors
+    python tools/convert_checkpoint.py taming/last.ckpt weights/taming_16384.safetensors
     python tools/convert_checkpoint.py work_dirs/vit-l_800e/epoch_800.pth encoder.pth --to backbone
 """
 from __future__ import annotations
@@ -13,6 +16,8 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
+from torch import Tensor
+
 from addp_mm.checkpoints.converters import (
     DEFAULT_TARGETS,
     KINDS,
@@ -20,12 +25,15 @@ from addp_mm.checkpoints.converters import (
     Conversion,
     convert,
     detect_kind,
+    vq_model_config,
 )
 from addp_mm.checkpoints.weight_files import check_target, load_weights, save_weights, sha256_of
 from addp_mm.cli.run import run
 
 USAGE = {
     'vqgan': "data_preprocessor=dict(tokenizer=dict(model=dict(type='VQGAN'), checkpoint='{dst}'))",
+    'diffusers': "data_preprocessor=dict(tokenizer=dict(model=dict(type='DiffusersVQModel', "
+                 "config={config}), checkpoint='{dst}'))",
     'mage': "data_preprocessor=dict(token_predictor=dict(model=dict(type='MAGE', arch={arch}, "
             "vocab_size=2025, class_id=1100, mask_id=2024), checkpoint='{dst}'))",
     'addp': "load_from = '{dst}'",
@@ -86,10 +94,18 @@ def report(kind: str, to: str, conversion: Conversion, dst: Path) -> str:
     ]
     if to in USAGE:
         arch = ARCHS.get(weights['pos_embed'].shape[-1], 'dict(...)') if to == 'mage' else ''
-        lines.append('In a config: ' + USAGE[to].format(dst=dst, arch=arch))
+        config = _config_of(kind, weights) if to == 'diffusers' else ''
+        lines.append('In a config: ' + USAGE[to].format(dst=dst, arch=arch, config=config))
     if to in ('addp', 'backbone') and dst.suffix == '.safetensors':
         lines.append('For that line write a .pth file: mmengine\'s loader reads no .safetensors.')
     return '\n'.join(lines)
+
+
+def _config_of(kind: str, weights: dict[str, Tensor]) -> str:
+    """The arguments of a VQModel as Python; those of diffusers stand beside the file."""
+    if kind == 'diffusers':
+        return "'FOLDER/config.json'"
+    return f'dict({", ".join(f"{key}={value}" for key, value in vq_model_config(weights).items())})'
 
 
 def dropped_lines(dropped: dict[str, str]) -> list[str]:

@@ -11,6 +11,8 @@ import pytest
 import torch
 
 from addp_mm.checkpoints.weight_files import load_checkpoint, load_weights, sha256_of
+from addp_mm.registry import MODELS
+from tests.helpers import taming
 from tests.helpers.reference import reference_part, reference_state_dict
 from tests.helpers.tools import run_tool
 
@@ -121,3 +123,17 @@ def test_bad_files_end_in_one_line(tool, released: Path, tmp_path: Path) -> None
     assert code == 2 and 'exists already' in err
     code, _, err = tool(released, tmp_path)
     assert code == 2 and 'is a folder' in err
+
+
+def test_printed_config_of_a_taming_file_takes_the_result(tool, tmp_path: Path) -> None:
+    pytest.importorskip('diffusers')
+    weights = taming.taming_weights(torch.Generator().manual_seed(0))
+    torch.save(dict(state_dict=weights), tmp_path / 'last.ckpt')
+    dst = tmp_path / 'taming.safetensors'
+    code, out, _ = tool(tmp_path / 'last.ckpt', dst)
+    assert code == 0 and f'taming -> diffusers: {len(weights)} tensors taken' in out
+    line = re.search('In a config: data_preprocessor=dict\\(tokenizer=(.+)\\)', out).group(1)
+    cfg = eval(line)
+    tokenizer = MODELS.build(dict(cfg['model'], image_size=16))
+    tokenizer.load_state_dict(load_weights(cfg['checkpoint']))
+    assert tokenizer.grid_size == (8, 8) and tokenizer.num_codes == taming.CODES

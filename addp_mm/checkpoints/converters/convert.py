@@ -11,6 +11,7 @@ from . import mage as mage_checkpoint
 from .addp import convert_addp_to_reference, convert_backbone, convert_reference_to_addp
 from .key_mapping import Conversion, convert_part, resize_tables
 from .mage import convert_mage
+from .vq_model import convert_diffusers, convert_taming
 from .vqgan import convert_vqgan
 
 # The tensors that tell a kind of file; the first that fits is taken.
@@ -18,10 +19,15 @@ KINDS = {
     'reference': ('tokenizer_norm.weight', 'mlm_layer.fc.weight'),
     'mage': ('token_emb.word_embeddings.weight', 'mlm_layer.fc.weight'),
     'addp': ('neck.token_embed.weight', 'head.token_projection.fc.weight'),
+    'taming': ('quantize.embedding.weight', 'quant_conv.weight',
+               'encoder.mid.block_1.conv1.weight'),
+    'diffusers': ('quantize.embedding.weight', 'quant_conv.weight',
+                  'encoder.mid_block.resnets.0.conv1.weight'),
     'vqgan': ('quantize.embedding.weight', ),
 }
 
-DEFAULT_TARGETS = {'reference': 'addp', 'mage': 'mage', 'addp': 'backbone', 'vqgan': 'vqgan'}
+DEFAULT_TARGETS = {'reference': 'addp', 'mage': 'mage', 'addp': 'backbone', 'vqgan': 'vqgan',
+                   'taming': 'diffusers', 'diffusers': 'diffusers'}
 
 TABLES = {
     'addp': addp_checkpoint.TABLES,
@@ -29,6 +35,7 @@ TABLES = {
     'mage': mage_checkpoint.TABLES,
     'backbone': ('pos_embed', ),
     'vqgan': (),
+    'diffusers': (),
 }
 
 
@@ -36,7 +43,8 @@ def detect_kind(weights: Mapping[str, Tensor]) -> str:
     """Tell the kind of a file from the names in it.
 
     Returns:
-        'reference' (a released ADDP), 'mage' (a released MAGE), 'vqgan', or 'addp' (ours).
+        'reference' (a released ADDP), 'mage' (a released MAGE), 'addp' (ours), 'vqgan' (of
+        MaskGIT's form), 'taming' (a VQGAN of taming-transformers) or 'diffusers' (a ``VQModel``).
 
     Raises:
         ValueError: If the names are of none of them.
@@ -57,7 +65,8 @@ def convert(weights: Mapping[str, Tensor], to: str | None = None, kind: str | No
 
     Args:
         weights: Tensors of a file.
-        to: 'addp', 'mage', 'vqgan', 'backbone' or 'reference'; None: what is usual for the kind.
+        to: 'addp', 'mage', 'vqgan', 'diffusers', 'backbone' or 'reference'; None: what is usual
+            for the kind.
         kind: See :func:`detect_kind`; None: told from the names.
         grid_size: Resize the position tables to this grid (h, w).
         keep_pre_norm: See :func:`convert_backbone`.
@@ -87,6 +96,8 @@ def _routes(keep_pre_norm: bool) -> dict[tuple[str, str], Callable[..., Conversi
     mage_inside = partial(convert_part, prefix='token_predictor.', converter=convert_mage)
     return {
         ('vqgan', 'vqgan'): convert_vqgan,
+        ('taming', 'diffusers'): convert_taming,
+        ('diffusers', 'diffusers'): convert_diffusers,
         ('mage', 'mage'): convert_mage,
         ('mage', 'vqgan'): vqgan_inside,
         ('reference', 'addp'): convert_reference_to_addp,

@@ -37,7 +37,8 @@ def convert_vqgan(weights: Mapping[str, Tensor]) -> Conversion:
         raise ValueError(
             f'The VQGAN of this file has {", ".join(foreign)}: it is one of taming-transformers\' '
             'architecture, which computes other things than the MaskGIT-style VQGAN of ADDP. '
-            'Convert a MaskGIT-style file (released as vqgan_jax_strongaug.ckpt), or train one.')
+            'As kind \'taming\' it becomes a tokenizer of type DiffusersVQModel; the MaskGIT-style '
+            'file is released as vqgan_jax_strongaug.ckpt.')
     return apply_table(weights, expand(Rename(n, n) for n in _names(weights)), DROPS)
 
 

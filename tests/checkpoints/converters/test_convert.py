@@ -70,7 +70,7 @@ def test_the_way_back_resizes_too() -> None:
 
 @pytest.mark.parametrize('arguments, message', [
     (dict(to='reference'), r"'reference' can become .*'vqgan'\], got 'reference'"),
-    (dict(kind='taming'), "kind must be one of .*got 'taming'"),
+    (dict(kind='maskgit'), "kind must be one of .*got 'maskgit'"),
     (dict(kind='vqgan'), 'unknown: cls_token'),
     (dict(to='vqgan', grid_size=(8, 8)), 'no position table'),
     (dict(to='addp', keep_pre_norm=True), "is for the target 'backbone', got 'addp'"),
