@@ -29,7 +29,7 @@ def parse_args(words: list[str] | None = None) -> argparse.Namespace:
                         help='measure each of these numbers of steps (default: that of --steps)')
     parser.add_argument('--repeats', type=int, default=3,
                         help='timed batches for each (default: %(default)s)')
-    return parser.parse_args(words)
+    return parser.parse_intermixed_args(words)
 
 
 def main(words: list[str] | None = None) -> None:

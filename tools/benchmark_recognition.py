@@ -11,8 +11,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from addp_mm.apis.model_source import find_shipped
 from addp_mm.cli.run import run
-from addp_mm.own_images.trainings import find_shipped
 from addp_mm.studies.label_efficiency import LabelEfficiency, Method, summarise, write_table
 
 _ADAMW_RATES = (1e-3, 3e-3, 1e-2, 3e-2)

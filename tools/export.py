@@ -15,8 +15,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmengine.config import Config
-
 from addp_mm.apis.export import (
     build_feature_maps,
     export_feature_maps,
@@ -36,8 +34,9 @@ def parse_args(words: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', type=Path, help='config of the training')
-    parser.add_argument('checkpoint', type=Path, help='file with the encoder')
+    parser.add_argument('config', type=Path, help='config of the training, or the name of '
+                        'a released model')
+    parser.add_argument('checkpoint', type=Path, help='file with the encoder, or addp://NAME')
     parser.add_argument('out', type=Path, help='the file to write')
     parser.add_argument('--to', choices=list(FORMATS), required=True,
                         help='; '.join(f'{name}: {text}' for name, text in FORMATS.items()))
@@ -68,7 +67,7 @@ def main(words: list[str] | None = None) -> None:
         publish_checkpoint(args.checkpoint, args.out, args.overwrite)
         print(f'Written to {args.out}: weights and meta data of {args.checkpoint}.')
         return
-    model = build_feature_maps(Config.fromfile(args.config), args.checkpoint)
+    model = build_feature_maps(args.config, args.checkpoint)
     if args.to == 'timm':
         arguments = export_timm(model.encoder, args.out, args.overwrite)
         words = ', '.join(f'{name}={value!r}' for name, value in arguments.items())

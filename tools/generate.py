@@ -36,7 +36,7 @@ def parse_args(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--overwrite', action='store_true',
                         help='remove the images of another run in --out')
     add_launcher_arguments(parser, 'what started the processes; torchrun is seen without it')
-    return parser.parse_args(words)
+    return parser.parse_intermixed_args(words)
 
 
 def main(words: list[str] | None = None) -> None:

@@ -52,7 +52,7 @@ def parse_args(words: list[str] | None = None) -> argparse.Namespace:
                         help='folder for <image>_0.png ... and an overview, <image>_edits.png')
     parser.add_argument('--overwrite', action='store_true', help='replace existing files')
     add_sampler_arguments(parser)
-    return parser.parse_args(words)
+    return parser.parse_intermixed_args(words)
 
 
 def main(words: list[str] | None = None) -> None:

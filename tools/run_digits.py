@@ -10,10 +10,11 @@ from pathlib import Path
 from mmengine.config import DictAction
 from mmengine.logging import MMLogger
 
+from addp_mm.apis.model_source import find_shipped
 from addp_mm.cli.run import run
 from addp_mm.datasets.digits import write_digits
 from addp_mm.own_images.pictures import write_generated, write_pictures
-from addp_mm.own_images.trainings import chain_stages, find_shipped, run_stages
+from addp_mm.own_images.trainings import chain_stages, run_stages
 
 SEED = 1        # of the pictures; the sampler of the long run was chosen with seed 0
 END = """

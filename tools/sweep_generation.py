@@ -53,7 +53,7 @@ def parse_args(words: list[str] | None = None) -> argparse.Namespace:
                              'and, for steps, up to one for each token)')
     add_sampler_arguments(parser)
     add_extractor_arguments(parser)
-    return parser.parse_args(words)
+    return parser.parse_intermixed_args(words)
 
 
 def prepare(args: argparse.Namespace) -> tuple[Sweep, list[dict]]:

@@ -22,6 +22,7 @@ from ..checkpoints.weight_files import check_target, load_checkpoint, save_weigh
 from ..dense import ADDPUperViT
 from ..models.addp import ADDPViT
 from ..registry import MODELS
+from .model_source import read_config
 
 TOLERANCE = 1e-5        # of the largest value of a feature map
 PUBLISHED = ('state_dict', 'meta')
@@ -60,14 +61,15 @@ def build_feature_maps(config: str | Path | Config, checkpoint: str | Path) -> F
     """Build the encoder of a config, with the neck of a detector or segmentor, and load both.
 
     Args:
-        config: Config of a pre-training, a classifier, a detector or a segmentor.
+        config: Config of a pre-training, a classifier, a detector or a segmentor; or the name of a
+            released model.
         checkpoint: A file that has the encoder, see :func:`load_encoder`, and the neck.
 
     Raises:
         FileNotFoundError: If a file does not exist.
         ValueError: If the file does not have exactly these parts.
     """
-    cfg = config if isinstance(config, Config) else Config.fromfile(config)
+    cfg = config if isinstance(config, Config) else read_config(config)[0]
     scope = cfg.get('default_scope', 'mmpretrain')
     parts = cfg.model
     with DefaultScope.overwrite_default_scope(scope):

@@ -10,7 +10,6 @@ from typing import Any
 import mmengine.dist as dist
 import numpy as np
 import torch
-from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import MMLogger
 
@@ -21,26 +20,33 @@ from .freed_memory import keep_freed_memory
 from .image_input import read_image, read_mask
 from .inferencer import ADDPInferencer, check_positive
 from .machine import rank_environment
+from .model_source import read_config
 from .output_folder import OutputFolder, save_image
 from .pictures import draw_generation, draw_steps
 
 _PATIENCE = datetime.timedelta(days=7)      # the fastest process waits for the slowest
 
 
-def build_inferencer(config: str | Path, weights: str | Path, device: str | None = None,
-                     dtype: str = 'float32', cuda_graphs: bool = False,
+def build_inferencer(config: str | Path, weights: str | Path | None = None,
+                     device: str | None = None, dtype: str = 'float32', cuda_graphs: bool = False,
                      cfg_options: Mapping[str, Any] | None = None) -> ADDPInferencer:
-    """The inferencer of a config file, on the GPU of this process if there is one.
+    """The inferencer of a config file or a name, on the GPU of this process if there is one.
 
     Args:
         config: See :class:`ADDPInferencer`, also for the rest.
-        weights: Its checkpoint.
+        weights: Its checkpoint; a name has its own.
         device: Where to run.
         dtype: Precision.
         cuda_graphs: Replay the networks as CUDA graphs.
         cfg_options: Changes of the config by dotted key.
+
+    Raises:
+        ValueError: If there are no weights.
     """
-    cfg = Config.fromfile(config)
+    cfg, weights = read_config(config, weights)
+    if weights is None:
+        raise ValueError(f'Expected a checkpoint behind the config {config}: without one the model '
+                         'would have its start values.')
     cfg.merge_from_dict(dict(cfg_options or {}))
     device = device or get_device()
     if device == 'cuda' and torch.cuda.is_available():

@@ -25,6 +25,7 @@ from ..generation import (
 )
 from .image_input import ImageInput, fit_to_model, read_image, read_mask
 from .load_model import build_model, set_dtype
+from .model_source import read_config
 
 
 class ADDPInferencer:
@@ -35,10 +36,12 @@ class ADDPInferencer:
     ``rounding``, ``final`` and ``rescale``, see :class:`DenoisingSampler`.
 
     Args:
-        model: Config file or config of a training of type ``ADDP``, or of type ``MAGETraining``,
-            which knows no features; or a built model, which is taken over.
-        weights: Checkpoint of that training, or a converted file. None: the start values of the
-            config, or the weights that a built model has.
+        model: Name of a released model, see :func:`list_models`; config file or config of a
+            training of type ``ADDP``, or of type ``MAGETraining``, which knows no features; or a
+            built model, which is taken over.
+        weights: Checkpoint of that training, a converted file, or ``addp://`` and the name of a
+            released one. None: those of the released model, those that a built model has, or the
+            start values of a config.
         device: Where to run; a GPU if there is one, by default.
         dtype: Precision of all networks: 'float32' (reference release), 'bfloat16' or 'float16';
             'float64' for pixels that do not depend on device, batch size or number of threads.
@@ -46,12 +49,14 @@ class ADDPInferencer:
             batches, where starting the kernels takes longer than they do.
 
     Raises:
+        ConnectionError: If a released file is not here and cannot be downloaded.
         FileNotFoundError: If a file does not exist.
-        ValueError: If the weights do not fit the config, it cannot generate, this machine does not
-            have the device, or there are to be CUDA graphs without a GPU.
+        ValueError: If there is no released model of that name, the weights do not fit the config,
+            it cannot generate, this machine does not have the device, or there are to be CUDA
+            graphs without a GPU.
 
     Example:
-        >>> inferencer = ADDPInferencer('configs/addp/vit-l_800e.py', 'addp_vit-l.pth')
+        >>> inferencer = ADDPInferencer('addp_vit-l_800e')
         >>> images = inferencer.generate(16, seed=1, num_steps=12)
         >>> edits = inferencer.inpaint('photo.jpg', 'mask.png', num_samples=4)
     """
@@ -60,6 +65,8 @@ class ADDPInferencer:
                  device: str | torch.device | None = None, dtype: str = 'float32',
                  cuda_graphs: bool = False) -> None:
         self.device = check_device(get_device() if device is None else device)
+        if isinstance(model, (str, Path)):
+            model, weights = read_config(model, weights)
         self.weights, self.dtype = weights, dtype
         self.model = build_model(model, weights)
         self._autocast = set_dtype(self.model, dtype, self.device)

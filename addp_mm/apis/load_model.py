@@ -17,6 +17,7 @@ from ..checkpoints.weight_files import load_checkpoint, state_dict_of
 from ..engine.hooks import FROZEN_WEIGHTS
 from ..models.layers import FrozenModule
 from ..registry import MODELS
+from .model_source import read_config
 
 DTYPES = ('float32', 'float64', 'bfloat16', 'float16')
 
@@ -26,8 +27,9 @@ def build_model(model: str | Path | Config | BaseModel,
     """Build the model of a config and load its weights.
 
     Args:
-        model: Config file, config, or a built model.
-        weights: A checkpoint or weight file; None: the start values, or what a built model has.
+        model: Config file, name of a released model, config, or a built model.
+        weights: A checkpoint or weight file; None: those of the released model, what a built model
+            has, or the start values of a config.
 
     Returns:
         The model on the CPU, or where the built model is.
@@ -36,8 +38,10 @@ def build_model(model: str | Path | Config | BaseModel,
         FileNotFoundError: If a file does not exist.
         ValueError: If the config has no model, or the weights are not exactly those of the model.
     """
-    if not isinstance(model, nn.Module):
-        model = _build(model if isinstance(model, Config) else Config.fromfile(model))
+    if isinstance(model, (str, Path)):
+        model, weights = read_config(model, weights)
+    if isinstance(model, Config):
+        model = _build(model)
         if weights is None:
             model.init_weights()
             MMLogger.get_current_instance().warning(

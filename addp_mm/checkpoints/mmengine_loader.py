@@ -4,7 +4,8 @@ mmengine's runner (``load_from``, ``resume``) and ``init_cfg=dict(type='Pretrain
 with loaders that run what a pickle contains. Importing this module puts
 :func:`addp_mm.checkpoints.weight_files.load_checkpoint` behind them, for every scheme that mmengine
 has: files, 'http://', 'torchvision://', 'open-mmlab://', 'mmcls://', 's3://', 'pavi://'. The
-loaders themselves stay mmengine's. .safetensors files are read as well.
+loaders themselves stay mmengine's. .safetensors files are read as well, and 'addp://' is a scheme
+of released files: ``load_from = 'addp://vit-l'``.
 
 With ``ADDP_STOCK_LOADERS=1`` in the environment before the import mmengine's own reading stays.
 """
@@ -20,6 +21,7 @@ from urllib.parse import urlparse
 import torch
 from mmengine.runner import checkpoint as mmengine_checkpoint
 
+from .releases import SCHEME
 from .torch_file import MapLocation
 from .weight_files import load_checkpoint
 
@@ -77,6 +79,9 @@ class _DataReader:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(torch, name)
+
+
+mmengine_checkpoint.CheckpointLoader.register_scheme(SCHEME.rstrip('/'), read_for_mmengine)
 
 
 def _install() -> None:

@@ -2,8 +2,6 @@
 from __future__ import annotations
 
 import errno
-import functools
-import hashlib
 import io
 import os
 import re
@@ -21,7 +19,10 @@ from torch import Tensor
 
 from ..atomic_write import atomic_write
 from ..name_lists import listed
+from .converters import convert
+from .download import fetch, file_hash
 from .fit import more_of_a_part
+from .releases import find_release, release_name
 from .torch_file import ARCHIVE_SIGN, MapLocation, has_checksums, read_torch_file
 
 # Where trainers put the state dict: mmengine and MAGE's trainer, ADDP's trainer, DeepSpeed.
@@ -100,14 +101,16 @@ def load_checkpoint(path: str | Path | BinaryIO, trust: bool = False,
     what comes back is in memory of its own, so that the file may be replaced or written.
 
     Args:
-        path: The file, or an open torch file.
+        path: The file, an open torch file, or the name of a released one behind ``addp://``, see
+            :func:`fetch`, which comes converted.
         trust: See :func:`load_weights`.
         map_location: As of ``torch.load``.
 
     Returns:
-        What was saved; ``dict(state_dict=..., meta=...)`` for .safetensors.
+        What was saved; ``dict(state_dict=..., meta=...)`` for .safetensors and released files.
 
     Raises:
+        ConnectionError: If a released file is not here and cannot be downloaded.
         FileNotFoundError: If there is no such file.
         ValueError: If it is not a whole weight file, or needs ``trust``.
     """
@@ -115,6 +118,8 @@ def load_checkpoint(path: str | Path | BinaryIO, trust: bool = False,
     if hasattr(path, 'read'):
         file = cast(BinaryIO, path)
         return _load_torch(file, getattr(file, 'name', 'the file'), trust, map_location)
+    if name := release_name(path):
+        return _load_release(name, trust, map_location)
     path = Path(path)
     _check_file(path)
     if path.suffix == '.safetensors':
@@ -150,6 +155,14 @@ def save_weights(weights: Mapping[str, Tensor], path: str | Path,
             with open(partial, 'wb') as file:
                 torch.save(dict(state_dict=tensors, meta=meta), file)
         os.chmod(partial, 0o666 & ~_umask())      # safetensors writes for its owner only
+
+
+def _load_release(name: str, trust: bool, map_location: MapLocation) -> dict[str, Any]:
+    release = find_release(name)
+    path = fetch(release)
+    weights = state_dict_of(load_checkpoint(path, trust, map_location), path)
+    return dict(state_dict=convert(weights, kind=release.kind).weights,
+                meta=dict(source=release.file, source_sha256=file_hash(path)))
 
 
 def _save_safetensors(tensors: dict[str, Tensor], path: Path, meta: dict[str, str]) -> None:
@@ -206,18 +219,9 @@ def match_prefix(weights: Mapping[str, Tensor], names: Iterable[str]) -> dict[st
 
 
 def sha256_of(path: str | Path) -> str:
-    """SHA-256 of a whole file as 64 hex digits; read again only when the file changed."""
-    status = os.stat(path)
-    return _sha256(os.path.abspath(path), status.st_mtime_ns, status.st_size)
-
-
-@functools.lru_cache(maxsize=64)
-def _sha256(path: str, _mtime_ns: int, _size: int) -> str:
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    """SHA-256 of a whole file, or of a released one, as 64 hex digits."""
+    name = release_name(path)
+    return file_hash(fetch(find_release(name)) if name else path)
 
 
 def _umask() -> int:

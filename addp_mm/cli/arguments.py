@@ -56,8 +56,11 @@ def set_local_rank(args: Namespace) -> None:
 
 def add_model_arguments(parser: ArgumentParser) -> None:
     """Add what every tool needs that runs a trained model."""
-    parser.add_argument('config', help='config of a training of type ADDP or MAGETraining')
-    parser.add_argument('checkpoint', help='its checkpoint, or a converted file')
+    parser.add_argument('config', help='config of a training of type ADDP or MAGETraining, or the '
+                                       'name of a released model, such as addp_vit-l_800e')
+    parser.add_argument('checkpoint', nargs='?',
+                        help='its checkpoint, a converted file, or addp://NAME (default: what was '
+                             'released under the name)')
     parser.add_argument('--device', help='where to run, for example cpu or cuda:1 (default: a GPU '
                                          'if there is one)')
     parser.add_argument('--dtype', choices=DTYPES, default='float32',

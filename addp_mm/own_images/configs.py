@@ -12,12 +12,13 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from ..apis.machine import optim_wrappers
+from ..apis.model_source import find_shipped
 from ..atomic_write import write_whole
 from ..registry import MODELS
 from .images import ImageSet
 from .length import batches_per_epoch, measure_seconds_per_iter, set_length
 from .presets import GIGABYTE, PRESETS, Preset, memory_at_hand, memory_need
-from .trainings import TITLES, StageError, find_shipped
+from .trainings import TITLES, StageError
 
 # How the time is divided: the tokenizer limits what the others can show, ADDP is what is wanted.
 TIME_SHARES = dict(vqgan=0.35, mage=0.2, addp=0.45)

@@ -6,9 +6,9 @@ from typing import Any
 
 from mmengine.config import Config
 
+from ..apis.model_source import find_shipped
 from ..atomic_write import write_whole
 from .labels import LabelledImages
-from .trainings import find_shipped
 
 # The configs that each encoder starts from. What is written is of the images at hand.
 STARTS = {

@@ -37,19 +37,6 @@ class StageError(RuntimeError):
     """A training cannot be run or has failed; the message says why and what to do."""
 
 
-def find_shipped(name: str) -> Path:
-    """A folder that is shipped beside the package, such as ``configs``: of a clone, or installed.
-
-    Raises:
-        FileNotFoundError: If neither has it.
-    """
-    for root in (PACKAGE.parent, PACKAGE / '.mim'):
-        if (root / name).exists():
-            return root / name
-    raise FileNotFoundError(f'{name} is neither in {PACKAGE.parent} nor in {PACKAGE / ".mim"}: '
-                            'install addp_mm again, or run from a clone.')
-
-
 @dataclass(frozen=True)
 class Stage:
     """One training of a chain.

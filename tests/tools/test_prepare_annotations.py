@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from addp_mm.own_images.trainings import find_shipped
+from addp_mm.apis.model_source import find_shipped
 
 TOOL = find_shipped('tools/prepare_annotations.py')
 

@@ -9,8 +9,9 @@ import pytest
 from mmengine.runner import Runner
 from PIL import Image
 
+from addp_mm.apis.model_source import find_shipped
 from addp_mm.datasets.digits import write_digits
-from addp_mm.own_images.trainings import Stage, chain_stages, find_shipped, run_stages
+from addp_mm.own_images.trainings import Stage, chain_stages, run_stages
 from addp_mm.visualization.curves import read_run
 
 SHORT = {

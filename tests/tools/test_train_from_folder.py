@@ -13,10 +13,11 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from PIL import Image
 
+from addp_mm.apis.model_source import find_shipped
 from addp_mm.own_images import configs as stage_configs
 from addp_mm.own_images import length as stage_length
 from addp_mm.own_images import pictures
-from addp_mm.own_images.trainings import Stage, StageError, find_shipped
+from addp_mm.own_images.trainings import Stage, StageError
 
 
 def load_tool(name: str) -> ModuleType:

@@ -28,7 +28,7 @@ def parse_args(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--out', type=Path, required=True, help='folder for the pictures')
     parser.add_argument('--num-images', type=int, default=16, help='(default: %(default)s)')
     add_sampler_arguments(parser)
-    return parser.parse_args(words)
+    return parser.parse_intermixed_args(words)
 
 
 def main(words: list[str] | None = None) -> None:

@@ -11,6 +11,7 @@ from mmengine.logging import MMLogger
 from torch import nn
 
 from ...checkpoints.finite_weights import check_finite
+from ...checkpoints.releases import release_name
 from ...checkpoints.weight_files import load_weights, match_prefix, sha256_of
 from ...registry import MODELS
 
@@ -51,8 +52,9 @@ class FrozenModule(nn.Module):
 
     Args:
         model: Config of the model, for example ``dict(type='VQGAN')``.
-        checkpoint: File of its weights (.safetensors, or a torch file of tensors). The names may
-            stand under one prefix, as in the checkpoint of the training that made it.
+        checkpoint: File of its weights (.safetensors, or a torch file of tensors), or a released
+            one ('addp://vqgan'). The names may stand under one prefix, as in the checkpoint of the
+            training that made it.
         dtype: 'float32', or 'float16' or 'bfloat16' to run under autocast. The weights that
             autocast would cast in every call are kept in that dtype. On a CPU bfloat16 stands in
             for float16, which has no fast kernels there, or float32 if it has none for bfloat16.
@@ -145,16 +147,18 @@ class FrozenModule(nn.Module):
             return torch.bfloat16 if cpu_has_bfloat16() else torch.float32
         return self.dtype
 
-    def _existing_checkpoint(self) -> Path:
+    def _existing_checkpoint(self) -> str | Path:
         name = type(self.description).__name__
         if self.checkpoint is None:
             raise ValueError(
                 f'The frozen {name} has no weights: set its `checkpoint` in the data '
                 'preprocessor of the config to the file of a trained model.')
+        if release_name(self.checkpoint):
+            return self.checkpoint
         if not Path(self.checkpoint).is_file():
             raise FileNotFoundError(
                 f'The weights of the frozen {name} are not at {self.checkpoint}. Train one, or '
-                'convert a released file with convert_checkpoint.py, and set `checkpoint`.')
+                'name a released one (\'addp://vqgan\', \'addp://mage-l\'), and set `checkpoint`.')
         return Path(self.checkpoint)
 
     def _apply(self, fn: Callable, recurse: bool = True) -> FrozenModule:
