@@ -84,7 +84,7 @@ def test_alexnet_itself_has_100():
 def test_nothing_is_missing_or_unknown():
     some = accuracies()
     del some['fog', 3]
-    with pytest.raises(ValueError, match=r"74 accuracies: 1 missing \(fog/3\)"):
+    with pytest.raises(ValueError, match=r'74 accuracies: 1 missing \(fog/3\)'):
         corruption_error(some)
-    with pytest.raises(ValueError, match=r"1 unknown \(mist/1\)"):
+    with pytest.raises(ValueError, match=r'1 unknown \(mist/1\)'):
         corruption_error({**accuracies(), ('mist', 1): 5.})

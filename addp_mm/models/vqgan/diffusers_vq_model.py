@@ -25,7 +25,7 @@ class DiffusersVQModel(BaseModule):
     """Encoder, codebook and decoder of diffusers' ``VQModel``, with the methods of :class:`VQGAN`.
 
     The parameter names are those of diffusers, so its weight files are read as they are. A VQGAN of
-    taming-transformers is the same network: ``tools/convert_checkpoint.py`` renames its file.
+    taming-transformers is the same network: ``convert_checkpoint.py`` renames its file.
 
     Args:
         config: The arguments of ``VQModel``, the ``config.json`` that diffusers saves beside the
