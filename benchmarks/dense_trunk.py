@@ -1,7 +1,7 @@
 """Time and memory of the ViTDet trunk at 1024 pixels, against mmpretrain's ``ViTSAM``.
 
 Forward and backward pass of the encoder alone, with the same windows, global layers and relative
-positions. Each variant runs in a process of its own, so that its peak memory is its own:
+positions. On a CPU each variant runs in a process of its own, so that its peak memory is its own:
 
     vitsam      mmpretrain's ViTSAM without its neck
     plain       ADDPViTDet(fused=False), which computes the definition
@@ -18,13 +18,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
-import re
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import measuring
 import torch
 from mmpretrain.models.backbones import ViTSAM
 from torch import Tensor, nn
@@ -58,42 +57,6 @@ def parse_args(args: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(args)
 
 
-class PeakMemory:
-    """Highest memory in MiB while a ``with`` block runs, above what there was at its start.
-
-    Args:
-        device: 'cpu' asks Linux for that of the process, else the allocator of the GPU counts.
-    """
-
-    def __init__(self, device: str) -> None:
-        self.on_gpu = torch.device(device).type == 'cuda'
-        self.mib = 0.
-
-    def __enter__(self) -> PeakMemory:
-        if self.on_gpu:
-            torch.cuda.reset_peak_memory_stats()
-            self.start = torch.cuda.memory_allocated()
-        else:
-            # Linux begins anew to count the highest memory of this process (proc(5)).
-            Path('/proc/self/clear_refs').write_text('5', encoding='ascii')
-            self.start = resident_bytes('VmRSS')
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self.on_gpu:
-            self.peak = torch.cuda.max_memory_allocated()
-        else:
-            self.peak = resident_bytes('VmHWM')
-        self.mib = (self.peak - self.start) / 2**20
-
-
-def resident_bytes(name: str) -> int:
-    """Memory of this process: 'VmRSS' now, 'VmHWM' at most (proc(5))."""
-    status = Path('/proc/self/status').read_text(encoding='ascii')
-    return 1024 * int(re.search(rf'^{name}:\s+(\d+) kB', status, re.M)[1])
-
-
-
 def now(device: str) -> float:
     """Seconds on the clock that counts for a device."""
     if torch.device(device).type == 'cuda':
@@ -110,14 +73,14 @@ def run_pass(model: nn.Module, images: Tensor, dtype: torch.dtype) -> dict[str, 
     """
     device = images.device.type
     model.zero_grad(set_to_none=True)
-    with PeakMemory(device) as memory:
+    with measuring.PeakMemory(device) as memory:
         start = now(device)
         with torch.autocast(device, dtype, enabled=dtype != torch.float32):
             features, = model(images)
         middle = now(device)
         features.float().square().mean().backward()
         end = now(device)
-    return dict(forward=middle - start, backward=end - middle, mib=memory.mib)
+    return dict(forward=middle - start, backward=end - middle, mib=memory.bytes / 2**20)
 
 
 def measure(args: argparse.Namespace) -> dict[str, float]:
@@ -127,13 +90,17 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
     images = torch.randn(args.batch_size, 3, args.image_size, args.image_size, device=args.device)
     passes = [run_pass(model, images, getattr(torch, args.dtype)) for _ in range(args.rounds)]
     best = min(passes, key=lambda numbers: numbers['forward'] + numbers['backward'])
-    # The first pass is the one that starts from nothing; on a GPU each does.
+    # On a CPU the first pass is the one that starts from nothing. On a GPU each does, and the first
+    # one also takes the work space of the libraries, which later variants find there.
+    mib = passes[0 if torch.device(args.device).type == 'cpu' else -1]['mib']
     return dict(forward=best['forward'], backward=best['backward'],
-                seconds=best['forward'] + best['backward'], mib=passes[0]['mib'])
+                seconds=best['forward'] + best['backward'], mib=mib)
 
 
 def measure_apart(args: argparse.Namespace, variant: str) -> dict[str, float]:
-    """Measure a variant in a process of its own."""
+    """Measure a variant by itself, on a CPU in a process of its own."""
+    if torch.device(args.device).type == 'cuda':      # whose allocator tells them apart
+        return measure(argparse.Namespace(**vars(args) | dict(variants=[variant])))
     command = [sys.executable, __file__, '--here', '--variants', variant]
     for name in ('arch', 'image_size', 'batch_size', 'device', 'dtype', 'rounds'):
         command += [f'--{name.replace("_", "-")}', str(getattr(args, name))]
@@ -154,11 +121,9 @@ def main(args: argparse.Namespace) -> None:
         own |= dict(speedup=base['seconds'] / own['seconds'], memory=own['mib'] / base['mib'])
         print(f'{variant:12}{own["forward"]:12.3f}{own["backward"]:12.3f}{own["speedup"]:14.2f}'
               f'{own["mib"]:8.0f}{own["memory"]:8.2f}', flush=True)
-    if args.out:
-        name = torch.cuda.get_device_name() if 'cuda' in args.device else platform.processor()
-        settings = {k: v for k, v in vars(args).items() if k not in ('out', 'here', 'variants')}
-        settings |= dict(torch=torch.__version__, threads=torch.get_num_threads(), processor=name)
-        args.out.write_text(json.dumps(dict(settings=settings, variants=numbers), indent=1))
+    settings = {k: v for k, v in vars(args).items() if k not in ('out', 'here', 'variants')}
+    measuring.write_json(dict(machine=measuring.describe_machine(args.device), settings=settings,
+                              results=numbers), args.out)
 
 
 if __name__ == '__main__':

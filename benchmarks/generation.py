@@ -1,12 +1,11 @@
 """Unconditional generation: the plain formulation against this toolbox's, part by part.
 
-The variants generate in turns with the same noise (see variants.py). Peak memory is that of a
-process of its own that runs two steps, the second of them with the longest sequence.
+The variants generate in turns with the same noise (see variants.py). Peak memory is that of
+two steps, the second of them with the longest sequence, on a CPU in a process of its own.
 
     OMP_NUM_THREADS=2 python benchmarks/generation.py --out generation.json
     python benchmarks/generation.py --device cuda --arch large --batch-size 64 --rounds 5
-    python benchmarks/generation.py --device cuda --arch large --variants plain ours graphs \
-        --rounds 5
+    python benchmarks/generation.py --device cuda --arch large --variants plain ours graphs
 """
 from __future__ import annotations
 
@@ -41,6 +40,8 @@ def parse_args(args: list[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(args)
     if GRAPHS in args.variants and torch.device(args.device).type != 'cuda':
         parser.error(f'the variant {GRAPHS} needs a GPU: --device cuda')
+    if GRAPHS in args.variants and 'ours' not in args.variants:
+        parser.error(f'the variant {GRAPHS} computes what ours does: name both')
     return args
 
 
@@ -54,6 +55,7 @@ class Generation:
 
     def __init__(self, variant: str, args: argparse.Namespace) -> None:
         self.args = args
+        self.variant = variant
         self.watch = Stopwatch(torch.device(args.device))
         # The reference release trains in float16 on a GPU, but generates in float32.
         dtype = 'float32' if variant == 'plain' else variants.dtype_of(variant, args)
@@ -90,6 +92,13 @@ class Generation:
         parts = dict(self.watch.seconds)
         return {**parts, 'sampling': total - sum(parts.values())}
 
+    def warm_up(self) -> None:
+        """Take two steps. Graphs take all of them as they are, then captured, then replayed."""
+        if self.variant == GRAPHS:
+            self(), self(), self()
+        else:
+            self(num_steps=2)
+
     def _precision(self) -> contextlib.AbstractContextManager:
         if self.dtype == torch.float32:
             return contextlib.nullcontext()
@@ -98,20 +107,18 @@ class Generation:
 
 def measure(args: argparse.Namespace, arguments: list[str]) -> dict[str, Any]:
     """Everything about each variant; see :func:`pretraining_step.measure`."""
-    memory = variants.peak_memories(__file__, args, arguments)
-    runs = {v: Generation(v, args) for v in args.variants}
-    for variant, run in runs.items():
-        run(num_steps=1)                # warms up
-        if variant == GRAPHS:           # runs as it is, then captures
-            run(), run()
-    counted = {v: measuring.CountedOnce(run) for v, run in runs.items()}
-    times = measuring.in_turns(counted, args.rounds)
+    runs, memory = variants.built_with_peaks(
+        __file__, args, arguments, lambda variant: Generation(variant, args))
+    # A graph that is replayed cannot be counted: it does what ours does.
+    counted = {v: measuring.CountedOnce(run) for v, run in runs.items() if v != GRAPHS}
+    times = measuring.in_turns(runs | counted, args.rounds)
     results = {}
     for variant, run in runs.items():
         dtype = str(run.dtype).removeprefix('torch.')
         ceiling = measuring.ceiling_rate(dtype, args.device)
+        operations = counted['ours' if variant == GRAPHS else variant].operations
         results[variant] = measuring.summarize(
-            times[variant], args.batch_size, counted[variant].operations, ceiling)
+            times[variant], args.batch_size, operations, ceiling)
         results[variant].update(dtype=dtype, ceiling=ceiling, peak_memory_gb=memory[variant],
                                 brightness=run.brightness)
     return dict(machine=measuring.describe_machine(args.device), arch=args.arch,
@@ -122,7 +129,7 @@ def measure(args: argparse.Namespace, arguments: list[str]) -> dict[str, Any]:
 def main(arguments: list[str] | None = None) -> dict[str, Any] | None:
     """Measure, print, and write what --out names."""
     return variants.run_benchmark(
-        parse_args, measure, lambda args: Generation(args.peak_of, args)(num_steps=2), arguments)
+        parse_args, measure, lambda args: Generation(args.peak_of, args).warm_up(), arguments)
 
 
 if __name__ == '__main__':

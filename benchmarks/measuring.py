@@ -101,6 +101,41 @@ def in_turns(functions: dict[str, Callable[[], Parts]], rounds: int) -> dict[str
     return {name: min(rows, key=lambda row: sum(row.values())) for name, rows in results.items()}
 
 
+class PeakMemory:
+    """Most memory in bytes while a ``with`` block runs, above what there was at its start.
+
+    Args:
+        device: 'cpu' asks Linux for that of the process, else the allocator of the GPU counts.
+    """
+
+    def __init__(self, device: str) -> None:
+        self.on_gpu = torch.device(device).type == 'cuda'
+        self.bytes = self.start = self.peak = 0
+
+    def __enter__(self) -> PeakMemory:
+        if self.on_gpu:
+            torch.cuda.reset_peak_memory_stats()
+            self.start = torch.cuda.memory_allocated()
+        else:
+            # Linux begins anew to count the highest memory of this process (proc(5)).
+            Path('/proc/self/clear_refs').write_text('5', encoding='ascii')
+            self.start = resident_bytes('VmRSS')
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.on_gpu:
+            self.peak = torch.cuda.max_memory_allocated()
+        else:
+            self.peak = resident_bytes('VmHWM')
+        self.bytes = self.peak - self.start
+
+
+def resident_bytes(name: str) -> int:
+    """Memory of this process: 'VmRSS' now, 'VmHWM' at most (proc(5))."""
+    status = Path('/proc/self/status').read_text(encoding='ascii')
+    return 1024 * int(re.search(rf'^{name}:\s+(\d+) kB', status, re.M)[1])
+
+
 def peak_memory(script: str, args: Sequence[str]) -> float:
     """Peak memory in GB of a process that runs a script with some more arguments.
 
@@ -111,13 +146,9 @@ def peak_memory(script: str, args: Sequence[str]) -> float:
     return float(done.stdout.split()[-1])
 
 
-def print_peak_memory(device: str) -> None:
-    """Print the peak memory of this process, or what it had of a GPU, in GB."""
-    if torch.device(device).type == 'cuda':
-        peak = torch.cuda.max_memory_allocated(device)
-    else:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(peak / 1e9)
+def print_peak_memory() -> None:
+    """Print the peak memory of this process in GB."""
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9)
 
 
 def summarize(parts: Parts, num_images: int, operations: int, ceiling: float) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """One step of ADDP's pre-training: the plain formulation against this toolbox's, part by part.
 
-The variants run in turns on the same images and masks (see variants.py). Peak memory is that of a
-process of its own. The share of the ceiling is the rate of the operations over that of a large
-matrix product or convolution in the same dtype, measured in the same run.
+The variants run in turns on the same images and masks (see variants.py). Peak memory on a CPU
+is that of a process of its own. The share of the ceiling is the rate of the operations over that
+of a large matrix product or convolution in the same dtype, measured in the same run.
 
     OMP_NUM_THREADS=2 python benchmarks/pretraining_step.py --out pretraining_step.json
     python benchmarks/pretraining_step.py --device cuda --arch large --batch-size 64 \
@@ -49,9 +49,13 @@ class Step:
             variant, args, variants.dtype_of(variant, args)).train()
         self.optim: OptimWrapper = variants.build_optimizer(self.model, variant, args)
         self.preprocessor = self.model.data_preprocessor
+        self.use_batch(args.batch_size)
+
+    def use_batch(self, size: int) -> None:
+        """Take random images, the first of them the same for every size."""
         generator = torch.Generator().manual_seed(0)
-        shape = args.batch_size, 3, *self.preprocessor.image_size
-        self.images = torch.rand(shape, generator=generator).to(args.device)
+        shape = size, 3, *self.preprocessor.image_size
+        self.images = torch.rand(shape, generator=generator).to(self.args.device)
 
     def __call__(self) -> measuring.Parts:
         """Run it.
@@ -71,6 +75,10 @@ class Step:
         self.watch.timed('optimizer', self._update)()
         self.loss = loss['loss_token'].detach()
         return dict(self.watch.seconds)
+
+    def warm_up(self) -> None:
+        """Take two steps: from the second on there is the state of the optimizer."""
+        self(), self()
 
     def _encode(self) -> tuple[Tensor, Tensor]:
         return self.preprocessor.tokenize(self.images)
@@ -101,8 +109,8 @@ def measure(args: argparse.Namespace, arguments: list[str]) -> dict[str, Any]:
         args: The command line.
         arguments: The same as it was given, for the processes that measure memory.
     """
-    memory = variants.peak_memories(__file__, args, arguments)
-    steps = {v: Step(v, args) for v in args.variants}
+    steps, memory = variants.built_with_peaks(
+        __file__, args, arguments, lambda variant: Step(variant, args))
     operations = {v: measuring.count_operations(step) for v, step in steps.items()}  # warms up
     times = measuring.in_turns(steps, args.rounds)
     results = {}

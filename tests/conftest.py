@@ -16,13 +16,16 @@ from mmengine.utils import ManagerMixin
 
 import addp_mm  # noqa: F401  (before a test imports mmdet, which then finds mmcv's operations)
 
+# ADDP_MM_GPU_TESTS_ON=cpu walks through the tests that are marked `gpu` on a machine without one: a
+# typo in them shows. It says nothing about GPUs.
+GPU_TESTS_ON = 'cuda' if torch.cuda.is_available() else os.environ.get('ADDP_MM_GPU_TESTS_ON')
 # Tiny tensors gain nothing from more threads, and the sums stay in one order.
 torch.set_num_threads(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what is marked ``gpu`` where there is none."""
-    if torch.cuda.is_available():
+    if GPU_TESTS_ON:
         return
     for item in items:
         if item.get_closest_marker('gpu'):
@@ -35,6 +38,21 @@ def seeds() -> None:
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> torch.device:
+    """Where the tests marked ``gpu`` compute, with full float32."""
+    monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', False)
+    return torch.device(GPU_TESTS_ON)
+
+
+@pytest.fixture
+def real_gpu(gpu: torch.device) -> torch.device:
+    """The same for a test that a CPU cannot even walk through."""
+    if gpu.type == 'cpu':
+        pytest.skip('there is nothing of it on a CPU')
+    return gpu
 
 
 @pytest.fixture(autouse=True)

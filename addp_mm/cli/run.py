@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import torch
 from torch import distributed
 
 from ..engine.interruption import end_with_parent
@@ -16,14 +17,20 @@ EXIT_FAILED = 1             # a training failed
 EXIT_USER_ERROR = 2         # as argparse
 EXIT_INTERRUPTED = 130      # what shells report after Ctrl-C
 Main = Callable[[Sequence[str] | None], object]
+OUT_OF_MEMORY = (
+    '{what} Lower train_dataloader.batch_size, and raise optim_wrapper.accumulative_counts as much '
+    'to keep the effective batch; or compute layers twice: activation_checkpointing=[names of '
+    'layers], in detectors and segmenters model.backbone.with_cp=True. Commands that generate or '
+    'test: --batch-size, or test_dataloader.batch_size.')
 
 
 def run(main: Main, words: Sequence[str] | None = None, resumable: bool = False) -> int:
     """Call the main function of a command and turn what stops it into an exit code.
 
     An error was raised on purpose, about the user's input, if the ``raise`` stands in this package
-    or in the file of ``main``; so is a missing package, and a file that cannot be read or written
-    outside of a training loop. Everything else is a bug, and keeps its traceback.
+    or in the file of ``main``; so is a missing package, a file that cannot be read or written
+    outside of a training loop, and a GPU whose memory is full. Everything else is a bug, and keeps
+    its traceback.
 
     Args:
         main: The function; it takes the words of the command line.
@@ -41,6 +48,9 @@ def run(main: Main, words: Sequence[str] | None = None, resumable: bool = False)
         hint = ' Run the same command again to go on.' if resumable else ''
         sys.stderr.write(f'Interrupted.{hint}\n')
         return EXIT_INTERRUPTED
+    except torch.OutOfMemoryError as error:
+        sys.stderr.write(f'error: {OUT_OF_MEMORY.format(what=_what_was_wanted(error))}\n')
+        return EXIT_USER_ERROR
     except (RuntimeError, FloatingPointError, ImportError, OSError, ValueError) as error:
         if not is_meant_for_user(error, main):
             raise
@@ -54,6 +64,11 @@ def run(main: Main, words: Sequence[str] | None = None, resumable: bool = False)
     if distributed.is_initialized():
         distributed.destroy_process_group()
     return 0
+
+
+def _what_was_wanted(error: torch.OutOfMemoryError) -> str:
+    """The sentences before those on how full the device is, which name addresses and processes."""
+    return re.split(r' GPU \d', str(error).splitlines()[0])[0]
 
 
 def is_meant_for_user(error: Exception, main: Main) -> bool:

@@ -42,6 +42,17 @@ class PoolToOneValue(Hook):
         torch.nn.BatchNorm2d(1)(torch.zeros(1, 1, 1, 1))
 
 
+@HOOKS.register_module()
+class FillTheGPU(Hook):
+    """What torch raises where no block of memory is left, here in the second epoch."""
+
+    def after_train_iter(self, runner: Runner, *args: object, **kwargs: object) -> None:
+        if runner.epoch == 1:
+            raise torch.OutOfMemoryError(
+                'CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of '
+                '79.11 GiB of which 1.02 GiB is free. Process 7 has 78.09 GiB memory in use.\nSee')
+
+
 @METRICS.register_module()
 class CountImages(BaseMetric):
     """How many images were predicted."""
@@ -180,6 +191,17 @@ def test_a_batch_norm_of_one_value_is_one_line(tmp_path, capsys):
     assert run('train', config, '--work-dir', 'out') == 2
     error = capsys.readouterr().err
     assert error.count('\n') == 1 and 'batch_size to 2 or more' in error
+
+
+def test_a_full_gpu_is_one_line_and_keeps_the_last_checkpoint(tmp_path, capsys):
+    config = write_config(tmp_path, custom_hooks=[dict(type='FillTheGPU')])
+    assert run('train', config, '--work-dir', 'out') == 2
+    error = capsys.readouterr().err
+    assert error.startswith('error: CUDA out of memory. Tried to allocate 2.00 GiB. Lower train_')
+    assert error.count('\n') == 1 and 'Process 7' not in error
+    settings = ('batch_size', 'accumulative_counts', 'activation_checkpointing', 'with_cp=True')
+    assert all(setting in error for setting in settings)
+    assert Path('out/epoch_1.pth').is_file()
 
 
 @pytest.mark.parametrize('num_workers', [0, 1])

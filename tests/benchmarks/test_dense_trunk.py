@@ -38,17 +38,17 @@ def test_variants_are_compared_with_the_first(benchmark: ModuleType, tmp_path: P
     monkeypatch.setattr(benchmark, 'measure_apart', lambda args, variant: next(given))
     out = tmp_path / 'trunk.json'
     benchmark.main(benchmark.parse_args(['--variants', 'vitsam', 'fused', '--out', str(out)]))
-    fused = json.loads(out.read_text())['variants']['fused']
+    fused = json.loads(out.read_text())['results']['fused']
     assert (fused['speedup'], fused['memory']) == (2, 0.25)
 
 
 def test_peak_memory_is_that_of_the_block():
     """In a process of its own: trainings of other tests keep freed memory for the next tensors."""
     code = (f'import sys; sys.path.insert(0, {str(FILE.parent)!r})\n'
-            'import torch, dense_trunk\n'
-            "with dense_trunk.PeakMemory('cpu') as memory:\n"
+            'import torch, measuring\n'
+            "with measuring.PeakMemory('cpu') as memory:\n"
             '    pages = torch.ones(2**26)\n'                                    # 256 MiB
             '    del pages\n'
-            'print(memory.mib)')
+            'print(memory.bytes / 2**20)')
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     assert 200 < float(done.stdout.split()[-1]) < 400

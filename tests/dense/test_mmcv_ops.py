@@ -91,6 +91,27 @@ def test_roi_align(recorded, dtype, aligned, ratio, autocast):
                                atol=tolerance)
 
 
+@pytest.mark.gpu
+def test_a_gpu_computes_the_same(recorded, gpu):
+    on_gpu = {name: value.to(gpu) for name, value in recorded.items()}
+    _, kept = ops.nms(on_gpu['boxes'], on_gpu['scores'], .5)
+    assert kept.tolist() == recorded['kept_0.5'].tolist()
+    _, kept = ops.batched_nms(on_gpu['boxes'], on_gpu['scores'], on_gpu['classes'],
+                              dict(type='nms', iou_threshold=.5))
+    assert kept.tolist() == recorded['batched'].tolist()
+    for dtype, aligned, ratio in SETTINGS:
+        features, rois, grad = (on_gpu[name].to(DTYPES[dtype], copy=True)
+                                for name in ('features', 'rois', 'grad'))
+        out = ops.RoIAlign((3, 2), .25, ratio, aligned=aligned)(features.requires_grad_(), rois)
+        out.backward(grad)
+        # Sums in another order may round to the next number of half precision.
+        key, tolerance = f'{dtype}_{aligned}_{ratio}', 1e-4 if dtype == 'float32' else 1e-2
+        torch.testing.assert_close(out.float().cpu(), recorded[f'out_{key}'], rtol=tolerance,
+                                   atol=tolerance)
+        torch.testing.assert_close(features.grad.float().cpu(), recorded[f'grad_{key}'],
+                                   rtol=tolerance, atol=tolerance)
+
+
 def test_settings_differ(recorded):
     outs = [recorded[f'out_float32_{aligned}_{ratio}'] for _, aligned, ratio in SETTINGS[:4]]
     assert all((a - b).abs().max() > .01 for a, b in itertools.combinations(outs, 2))

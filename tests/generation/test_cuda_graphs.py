@@ -40,10 +40,11 @@ def test_generation_reads_nothing_back(tmp_path: Path, config: Callable):
 @pytest.mark.gpu
 @pytest.mark.parametrize('config', CONFIGS)
 @pytest.mark.parametrize('dtype', ['float32', 'float16'])
-def test_images_are_those_without_graphs(tmp_path: Path, config: Callable, dtype: str):
+def test_images_are_those_without_graphs(tmp_path: Path, config: Callable, dtype: str,
+                                          real_gpu: torch.device):
     model = build_model(config(tmp_path))
-    plain = ADDPInferencer(model, device='cuda', dtype=dtype)
-    graphs = ADDPInferencer(model, device='cuda', dtype=dtype, cuda_graphs=True)
+    plain = ADDPInferencer(model, device=real_gpu, dtype=dtype)
+    graphs = ADDPInferencer(model, device=real_gpu, dtype=dtype, cuda_graphs=True)
     for batch_size in (2, 3):                       # six batches: as it is, captured, replayed
         wanted = plain.generate(12, batch_size=batch_size, num_steps=6).astype(float)
         found = graphs.generate(12, batch_size=batch_size, num_steps=6)

@@ -13,7 +13,6 @@ from addp_mm.models.layers import cpu_has_bfloat16
 from addp_mm.registry import OPTIM_WRAPPERS
 
 NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason='needs a machine without a GPU')
-GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 
 
 def make(cls: type = PortableAmpOptimWrapper, device: str = 'cpu', **kwargs
@@ -140,10 +139,10 @@ def test_it_is_registered():
     assert OPTIM_WRAPPERS.get('PortableAmpOptimWrapper') is PortableAmpOptimWrapper
 
 
-@GPU
-def test_only_float16_scales_the_loss():
+@pytest.mark.gpu
+def test_only_float16_scales_the_loss(real_gpu: torch.device):
     for dtype, scales in [('bfloat16', False), ('float16', True), ('float32', False)]:
-        model, wrapper = make(device='cuda', dtype=dtype, loss_scale=dict(growth_interval=500))
+        model, wrapper = make(device=real_gpu, dtype=dtype, loss_scale=dict(growth_interval=500))
         assert wrapper.loss_scaler.is_enabled() == scales
         assert train(model, wrapper, [1., 1.]) == [getattr(torch, dtype)] * 2
         assert ('loss_scaler' in wrapper.state_dict()) == scales
