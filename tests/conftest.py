@@ -4,15 +4,18 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 os.environ.setdefault('MPLBACKEND', 'Agg')
 
+import mmengine.runner.loops
 import numpy as np
 import pytest
 import torch
 from mmengine.logging import MMLogger
 from mmengine.utils import ManagerMixin
+from yapf.yapflib import yapf_api
 
 import addp_mm  # noqa: F401  (before a test imports mmdet, which then finds mmcv's operations)
 
@@ -53,6 +56,16 @@ def real_gpu(gpu: torch.device) -> torch.device:
     if gpu.type == 'cpu':
         pytest.skip('there is nothing of it on a CPU')
     return gpu
+
+
+@pytest.fixture(autouse=True)
+def no_idle_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither wait between epochs, for workers that there are none of, nor lay out configs.
+
+    mmengine lets yapf lay out the text of each config, which takes longer than a tiny training.
+    """
+    monkeypatch.setattr(mmengine.runner.loops, 'time', SimpleNamespace(sleep=lambda _: None))
+    monkeypatch.setattr(yapf_api, 'FormatCode', lambda text, **_: (text, False))
 
 
 @pytest.fixture(autouse=True)

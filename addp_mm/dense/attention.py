@@ -173,12 +173,12 @@ def split_windows(features: Tensor, window_size: int) -> Tensor:
     Returns:
         (M, s, s, C), image by image, row by row.
     """
-    n, height, width, channels = features.shape
-    rows, cols = -(-height // window_size), -(-width // window_size)
+    height, width, channels = features.shape[1:]
+    rows, cols = num_windows((height, width), window_size)
     features = F.pad(features, (0, 0, 0, cols * window_size - width,
                                 0, rows * window_size - height))
-    features = features.view(n, rows, window_size, cols, window_size, channels)
-    return features.transpose(2, 3).reshape(-1, window_size, window_size, channels)
+    features = features.unflatten(2, (cols, window_size)).unflatten(1, (rows, window_size))
+    return features.transpose(2, 3).flatten(0, 2)
 
 
 def join_windows(windows: Tensor, grid_size: tuple[int, int]) -> Tensor:
@@ -191,9 +191,19 @@ def join_windows(windows: Tensor, grid_size: tuple[int, int]) -> Tensor:
     Returns:
         (N, h, w, C).
     """
-    _, window_size, _, channels = windows.shape
     height, width = grid_size
-    rows, cols = -(-height // window_size), -(-width // window_size)
-    features = windows.view(-1, rows, cols, window_size, window_size, channels).transpose(2, 3)
-    return features.reshape(-1, rows * window_size, cols * window_size,
-                            channels)[:, :height, :width]
+    rows, cols = num_windows(grid_size, windows.shape[1])
+    features = windows.unflatten(0, (-1, rows, cols)).transpose(2, 3)
+    features = features.flatten(3, 4).flatten(1, 2)
+    if is_exporting():      # a slice of a free size is tied to whether it cuts something off
+        for axis, length in enumerate(grid_size, 1):
+            features = features.index_select(axis, torch.arange(length, device=features.device))
+        return features
+    return features[:, :height, :width]
+
+
+def num_windows(grid_size: tuple[int, int], window_size: int) -> tuple[int, int]:
+    """How many windows of side ``window_size`` cover a map of (h, w) places: (rows, columns)."""
+    height, width = grid_size
+    # Not -(-height // window_size): exporters with free sizes cannot prove that this is positive.
+    return (height + window_size - 1) // window_size, (width + window_size - 1) // window_size

@@ -1,40 +1,21 @@
 # The detector of the study: Mask R-CNN on ADDPViTDet, crops of 128 pixels at the pictures' own
 # scale. About three minutes on one idle CPU core.
 _base_ = [
-    '../mmdet/_base_/mask-rcnn_vitdet.py', '../mmdet/_base_/runtime.py', '_base_/schedule.py'
+    '../mmdet/_base_/mask-rcnn_vitdet-small.py', '../mmdet/_base_/runtime.py',
+    '_base_/schedule.py'
 ]
 
 data_root = 'work_dirs/nuclei/'
 metainfo = dict(classes=('nucleus', ))
-strides = [2, 4, 8, 16, 32]  # patches of 8 pixels, not 16
-extractor = dict(out_channels=32, featmap_strides=strides[:4])
 model = dict(
     backbone=dict(
-        _delete_=True,
-        type='ADDPViTDet',
         img_size=128,
         pretrain_img_size=64,
         window_size=8,
         global_attn_indexes=(1, 3),
-        **_base_.backbone),
-    neck=dict(in_channels=96, out_channels=32),
-    rpn_head=dict(
-        in_channels=32,
-        feat_channels=32,
-        num_convs=1,
-        anchor_generator=dict(scales=[4], strides=strides)),  # nuclei of 8 pixels and more
-    roi_head=dict(
-        bbox_roi_extractor=extractor,
-        bbox_head=dict(
-            type='ConvFCBBoxHead',
-            num_shared_convs=1,
-            num_shared_fcs=1,
-            in_channels=32,
-            conv_out_channels=32,
-            fc_out_channels=96,
-            num_classes=1),
-        mask_roi_extractor=extractor,
-        mask_head=dict(in_channels=32, conv_out_channels=32, num_convs=2, num_classes=1)),
+        init_cfg=dict(checkpoint=_base_.pretrained)),
+    rpn_head=dict(anchor_generator=dict(scales=[4])),  # nuclei of 8 pixels and more
+    roi_head=dict(bbox_head=dict(num_classes=1), mask_head=dict(num_classes=1)),
     train_cfg=dict(rpn_proposal=dict(max_per_img=300), rcnn=dict(sampler=dict(num=64))),
     # The fullest picture has 375 nuclei.
     test_cfg=dict(rpn=dict(max_per_img=1000), rcnn=dict(max_per_img=400)))

@@ -1,7 +1,7 @@
 # The segmentor of the study: UperNet on ADDPUperViT, crops of 128 pixels at the pictures' own
 # scale.
 _base_ = [
-    '../mmseg/_base_/upernet_vit.py', '../mmseg/_base_/runtime.py', '_base_/schedule.py'
+    '../mmseg/_base_/upernet_vit-small.py', '../mmseg/_base_/runtime.py', '_base_/schedule.py'
 ]
 
 data_root = 'work_dirs/nuclei/'
@@ -9,15 +9,9 @@ metainfo = dict(classes=('background', 'nucleus'), palette=[[0, 0, 0], [230, 25,
 crop_size = (128, 128)
 model = dict(
     data_preprocessor=dict(size=crop_size),
-    backbone=dict(
-        _delete_=True,
-        type='ADDPUperViT',
-        img_size=128,
-        out_indices=(0, 1, 2, 3),
-        **_base_.backbone),
-    neck=dict(embed_dim=96, rescales=[2, 1, 0.5, 0.25]),  # to strides 4 to 32, as patches of 16
-    decode_head=dict(in_channels=[96] * 4, channels=64, num_classes=2),
-    auxiliary_head=dict(in_channels=96, channels=64, num_classes=2),
+    backbone=dict(img_size=128, init_cfg=dict(checkpoint=_base_.pretrained)),
+    decode_head=dict(num_classes=2),
+    auxiliary_head=dict(num_classes=2),
     test_cfg=dict(crop_size=crop_size, stride=(96, 96)))
 train_dataloader = dict(
     sampler=dict(type='InfiniteSampler', shuffle=True),

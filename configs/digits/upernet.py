@@ -2,7 +2,8 @@
 #   python tools/make_digit_scenes.py && python tools/train.py configs/digits/upernet.py
 # From scratch: --cfg-options model.backbone.init_cfg=None
 _base_ = [
-    '../mmseg/_base_/upernet_vit.py', '../mmseg/_base_/runtime.py', '_base_/digit_scenes_ade.py'
+    '../mmseg/_base_/upernet_vit-small.py', '../mmseg/_base_/runtime.py',
+    '_base_/digit_scenes_ade.py'
 ]
 
 image_size = (96, 96)
@@ -10,15 +11,9 @@ image_size = (96, 96)
 loss = dict(class_weight=[0.1] + [1.] * 10)
 model = dict(
     data_preprocessor=dict(size=image_size),
-    backbone=dict(
-        _delete_=True,
-        type='ADDPUperViT',
-        img_size=96,
-        out_indices=(0, 1, 2, 3),
-        **_base_.backbone),
-    neck=dict(embed_dim=96, rescales=[2, 1, 0.5, 0.25]),  # to strides 4 to 32, as patches of 16
-    decode_head=dict(in_channels=[96] * 4, channels=64, num_classes=11, loss_decode=loss),
-    auxiliary_head=dict(in_channels=96, channels=64, num_classes=11, loss_decode=loss),
+    backbone=dict(img_size=96, init_cfg=dict(checkpoint=_base_.pretrained)),
+    decode_head=dict(num_classes=11, loss_decode=loss),
+    auxiliary_head=dict(num_classes=11, loss_decode=loss),
     test_cfg=dict(_delete_=True, mode='whole'))
 
 max_iters, warmup_iters = 800, 50

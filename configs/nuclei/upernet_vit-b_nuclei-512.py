@@ -1,64 +1,37 @@
 # Nuclei against background: UperNet with ViT-B on crops of 512 pixels. Made for one GPU of 24 GB;
 # no run was made.
 #   python tools/train.py configs/nuclei/upernet_vit-b_nuclei-512.py
-_base_ = '../mmseg/upernet_vit-b_80k.py'
+_base_ = [
+    '../mmseg/_base_/upernet_vit.py', '../mmseg/_base_/adamw_bs32_80k.py',
+    '../mmseg/_base_/runtime.py', '_base_/nuclei_ade.py'
+]
 
-data_root = 'data/nuclei'
 crop = (512, 512)
-metainfo = dict(
-    classes=('background', 'nucleus'), palette=[[0, 0, 0], [60, 180, 75]])
 model = dict(
-    data_preprocessor=dict(size=crop),
-    backbone=dict(
-        init_cfg=dict(checkpoint='work_dirs/nuclei/addp-b_256/epoch_100.pth')),
+    backbone=dict(init_cfg=dict(checkpoint='work_dirs/nuclei/addp-b_256/epoch_100.pth')),
     decode_head=dict(num_classes=2),
     auxiliary_head=dict(num_classes=2))
-# The lists hold file names with their endings; a map has the name of its image and `.png`.
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations'),
+    dict(type='RandomResize', scale=crop, ratio_range=(1.0, 3.0), keep_ratio=True),
+    dict(type='RandomCrop', crop_size=crop),
+    *_base_.flips,
+    dict(type='PackSegInputs')
+]
 train_dataloader = dict(
-    batch_size=8,
-    dataset=dict(
-        type='BaseSegDataset',
-        data_root=data_root,
-        ann_file='annotations/train.txt',
-        data_prefix=dict(img_path='images', seg_map_path='annotations/maps'),
-        img_suffix='',
-        seg_map_suffix='.png',
-        reduce_zero_label=False,
-        metainfo=metainfo,
-        pipeline=[
-            dict(type='LoadImageFromFile'),
-            dict(type='LoadAnnotations'),
-            dict(type='RandomResize', scale=crop, ratio_range=(1.0, 3.0), keep_ratio=True),
-            dict(type='RandomCrop', crop_size=crop),
-            dict(type='RandomFlip', prob=0.5, direction='horizontal'),
-            dict(type='RandomFlip', prob=0.5, direction='vertical'),
-            dict(type='PackSegInputs')
-        ]))
+    batch_size=8, num_workers=4, persistent_workers=True, dataset=dict(pipeline=train_pipeline))
+test_pipeline = _base_.test_pipeline
+test_pipeline.insert(1, dict(type='Resize', scale=(1024, 1024), keep_ratio=True))
 val_dataloader = dict(
-    batch_size=1,
-    dataset=dict(
-        type='BaseSegDataset',
-        data_root=data_root,
-        ann_file='annotations/val.txt',
-        data_prefix=dict(img_path='images', seg_map_path='annotations/maps'),
-        img_suffix='',
-        seg_map_suffix='.png',
-        reduce_zero_label=False,
-        metainfo=metainfo,
-        pipeline=[
-            dict(type='LoadImageFromFile'),
-            dict(type='Resize', scale=(1024, 1024), keep_ratio=True),
-            dict(type='LoadAnnotations'),
-            dict(type='PackSegInputs')
-        ]))
+    num_workers=4, persistent_workers=True, dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
-max_iters, warmup_iters = 4000, 200
+max_iters = 4000
 auto_scale_lr = dict(base_batch_size=8)
 train_cfg = dict(max_iters=max_iters, val_interval=1000)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=1e-6, by_epoch=False, end=warmup_iters),
-    dict(type='CosineAnnealingLR', begin=warmup_iters, end=max_iters, by_epoch=False)
-]
+param_scheduler = _base_.param_scheduler
+param_scheduler[1].end = max_iters
+param_scheduler[0].end = param_scheduler[1].begin = 200
 default_hooks = dict(checkpoint=dict(interval=1000))
 work_dir = 'work_dirs/nuclei/upernet_vit-b'

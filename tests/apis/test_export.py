@@ -20,7 +20,7 @@ from addp_mm.checkpoints.weight_files import load_checkpoint, load_weights
 from addp_mm.dense import ADDPUperViT, ADDPViTDet, SimpleFPN
 from addp_mm.models.addp import ADDPViT
 
-ARCH = dict(embed_dims=32, num_layers=4, num_heads=2, feedforward_channels=64)
+ARCH = dict(embed_dims=32, num_layers=2, num_heads=2, feedforward_channels=64)
 SIZES = dict(arch=ARCH, img_size=64, patch_size=8)
 needs_onnx = pytest.mark.skipif(
     not all(find_spec(name) for name in ('onnx', 'onnxruntime', 'onnxscript')),
@@ -32,12 +32,13 @@ def vit() -> FeatureMaps:
 
 
 def vitdet() -> FeatureMaps:
-    encoder = ADDPViTDet(arch=ARCH, img_size=64, pretrain_img_size=64, patch_size=8, window_size=3)
+    encoder = ADDPViTDet(arch=ARCH, img_size=64, pretrain_img_size=64, patch_size=8, window_size=3,
+                         global_attn_indexes=(1, ))
     return FeatureMaps(encoder, SimpleFPN(32, out_channels=16))
 
 
 def upernet() -> FeatureMaps:
-    return FeatureMaps(ADDPUperViT(**SIZES, out_indices=(0, 1, 2, 3)))
+    return FeatureMaps(ADDPUperViT(**SIZES, out_indices=(0, 0, 1, 1)))
 
 
 def resnet() -> FeatureMaps:
@@ -54,11 +55,22 @@ def ready(model: FeatureMaps) -> FeatureMaps:
 
 @pytest.mark.parametrize('make', [vit, vitdet, upernet, resnet])
 @pytest.mark.parametrize('to', ['torchscript', 'pt2', pytest.param('onnx', marks=needs_onnx)])
+@pytest.mark.slow
 def test_the_program_computes_the_same(make, to: str, tmp_path: Path):
     path = tmp_path / f'encoder.{to}'
     free_size = to != 'torchscript' and make is not upernet
     error = export_feature_maps(ready(make()), path, to, (64, 64), free_size)
     assert error < 1e-5 and path.stat().st_size > 10_000
+
+
+def test_windows_are_filled_up_at_any_size(tmp_path: Path):
+    model, path = ready(vitdet()), tmp_path / 'encoder.pt2'
+    export_feature_maps(model, path, 'pt2', (64, 64), free_size=True)
+    program = torch.export.load(path).module()
+    for size in ((72, 48), (56, 120), (80, 80)):        # windows of 3 patches of 8 pixels
+        images = torch.randn(2, 3, *size)
+        with torch.no_grad():
+            torch.testing.assert_close(tuple(program(images)), tuple(model(images)))
 
 
 @needs_onnx

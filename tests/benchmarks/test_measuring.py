@@ -73,6 +73,7 @@ def test_parts_of_generation(tiny: Namespace):
     assert all(seconds > 0 for seconds in parts.values())
 
 
+@pytest.mark.slow
 def test_a_whole_benchmark(tmp_path, capsys):
     out = tmp_path / 'step.json'
     result = pretraining_step.main(['--arch', 'tiny', '--batch-size', '1', '--rounds', '1',
@@ -109,6 +110,7 @@ def test_loops_in_turns(tmp_path: Path):
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='needs glibc')
+@pytest.mark.slow
 def test_kept_memory_has_few_page_faults():
     words = ['--arch', 'tiny', '--batch-size', '8', '--rounds', '1']
     rows = freed_memory.main(words)['results']

@@ -37,6 +37,7 @@ def _train(cfg: Config) -> dict[int, float]:
     return next(h for h in runner.hooks if isinstance(h, RecordLosses)).losses
 
 
+@pytest.mark.slow
 def test_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
     write_images(tmp_path / 'images', 2 * ITERS_PER_EPOCH)
     whole = _train(_recipe(tmp_path, 'whole'))

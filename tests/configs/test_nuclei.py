@@ -69,7 +69,7 @@ def test_all_read_the_same_lists(chain: list[Config]):
     for part, loader in (('train', segmentor.train_dataloader),
                          ('val', segmentor.test_dataloader)):
         assert loader.dataset.ann_file == f'annotations/{part}.txt'
-        assert loader.dataset.img_suffix == '' and not loader.dataset.reduce_zero_label
+        assert loader.dataset.img_suffix == '' and not loader.dataset.get('reduce_zero_label')
     assert segmentor.model.decode_head.num_classes == 2
     assert detector.model.roi_head.mask_head.num_classes == 1
     assert chain[4].param_scheduler[-1].end == chain[4].train_cfg.max_iters

@@ -164,6 +164,7 @@ def test_stand_in_is_registered_as_a_module():
         assert pkgutil.find_loader('mmcv._ext') is None
 
 
+@pytest.mark.slow
 def test_mmdet_can_be_imported_after_mmpretrain():
     # mmpretrain tries mmdet, and fails half-way.
     pytest.importorskip('mmdet')

@@ -30,6 +30,8 @@ from tests.helpers.tiny import build_model, tiny_addp_cfg, tiny_batch
 from tests.helpers.tiny_training import RecordLosses, make_recipe, write_images
 from tests.helpers.two_processes import in_two_processes
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = ROOT / 'configs/addp/addp_vit-h_800e_fsdp.py'
 ITERS_PER_EPOCH = 3

@@ -36,6 +36,7 @@ def is_alive(pid: int) -> bool:
 
 @pytest.mark.parametrize('variables, ends', [
     ({PARENT: 'parent'}, True), ({'TORCHELASTIC_RUN_ID': '1'}, True), ({}, False)])
+@pytest.mark.slow
 def test_child_ends_with_its_killed_parent(variables: dict, ends: bool) -> None:
     code = ('import os, subprocess, sys\n'
             f'env = os.environ | {variables!r}\n'

@@ -126,6 +126,7 @@ def test_a_config_is_complete_and_trains(images: ImageSet, tmp_path: Path):
     assert '_base_' not in (tmp_path / 'configs' / 'vqgan.py').read_text()
 
 
+@pytest.mark.slow
 def test_an_iteration_is_measured_in_a_process_of_its_own(images: ImageSet, tmp_path: Path):
     cfg = stage_config('vqgan', PRESETS['small'], images, 2, tmp_path)
     stage_configs.write_config(cfg, tmp_path / 'good.py')

@@ -37,6 +37,7 @@ def released(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_from_the_shell(released: Path, tmp_path: Path) -> None:
     dst = tmp_path / 'addp.pth'
     environment = {**os.environ, 'PYTHONPATH': str(ROOT)}

@@ -161,6 +161,7 @@ def test_missing_files(tool, model: tuple[Path, Path], tmp_path: Path) -> None:
     assert not (tmp_path / 'out').exists()
 
 
+@pytest.mark.slow
 def test_two_processes(tool, model: tuple[Path, Path], tmp_path: Path) -> None:
     """The images of two processes are those of one."""
     options = ['--num-images', '5', '--batch-size', '2', '--steps', '4']

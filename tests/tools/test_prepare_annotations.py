@@ -1,16 +1,12 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from addp_mm.apis.model_source import find_shipped
-
-TOOL = find_shipped('tools/prepare_annotations.py')
+from tests.helpers.tools import run_tool
 
 
 @pytest.fixture
@@ -24,16 +20,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(*args: object) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, TOOL, *map(str, args)], capture_output=True, text=True)
-
-
-def test_one_command_writes_both_forms(folder: Path):
-    done = run(folder / 'images', folder / 'labels', '--category', 'cell', '--out', folder / 'out')
-    assert done.returncode == 0, done.stderr
-    assert f'2 images with 4 objects (cell): {folder}/out' in done.stdout
+def test_one_command_writes_both_forms(folder: Path, capsys: pytest.CaptureFixture):
+    words = folder / 'images', folder / 'labels', '--out', folder / 'out', '--category'
+    assert run_tool('prepare_annotations', *words, 'cell') == 0
+    assert f'2 images with 4 objects (cell): {folder}/out' in capsys.readouterr().out
     assert sorted(path.name for path in (folder / 'out').iterdir()) == [
         'maps', 'settings.json', 'train.json', 'train.txt', 'val.json', 'val.txt']
-    done = run(folder / 'images', folder / 'labels', '--category', 'dot', '--out', folder / 'out')
-    assert done.returncode == 2
-    assert 'expected an empty or new folder' in done.stderr and 'Traceback' not in done.stderr
+    assert run_tool('prepare_annotations', *words, 'dot') == 2
+    error = capsys.readouterr().err
+    assert 'expected an empty or new folder' in error and 'Traceback' not in error

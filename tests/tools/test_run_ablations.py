@@ -27,6 +27,8 @@ from tests.helpers.tiny_features import NAME, random_images, write_png
 from tests.helpers.tiny_training import make_config
 from tests.helpers.tools import run_tool
 
+pytestmark = pytest.mark.slow
+
 ARCH = dict(embed_dims=32, num_layers=2, num_heads=2, feedforward_channels=64)
 IMAGES = 12
 Run = Callable[..., tuple[int, str, str]]

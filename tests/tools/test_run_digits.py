@@ -14,6 +14,8 @@ from addp_mm.datasets.digits import write_digits
 from addp_mm.own_images.trainings import Stage, chain_stages, run_stages
 from addp_mm.visualization.curves import read_run
 
+pytestmark = pytest.mark.slow
+
 SHORT = {
     'train_cfg.max_epochs': 1,
     'train_cfg.val_interval': 1,

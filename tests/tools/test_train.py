@@ -40,6 +40,7 @@ def run(script: Path, *words: str | Path, cwd: Path, **variables: str
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='needs a machine without a GPU')
+@pytest.mark.slow
 def test_two_processes_train_without_a_gpu(tools, tmp_path):
     config = make_config(tmp_path, write_images(tmp_path / 'my images'))
     imports = dict(imports=['tests.helpers.tiny_training'], allow_failed_imports=False)

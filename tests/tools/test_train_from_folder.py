@@ -57,6 +57,7 @@ def run(tool: ModuleType, monkeypatch: pytest.MonkeyPatch, *args: str) -> None:
     tool.main(list(args))
 
 
+@pytest.mark.slow
 def test_one_command_trains_all_stages_and_reports(folder: Path, tmp_path: Path,
                                                    monkeypatch: pytest.MonkeyPatch,
                                                    capsys: pytest.CaptureFixture):

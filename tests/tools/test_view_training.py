@@ -119,6 +119,7 @@ def test_other_trainings_and_no_config(tool, tmp_path: Path):
         assert code == 2 and path.name in errors and errors.count('\n') == 1
 
 
+@pytest.mark.slow
 def test_from_the_shell(tmp_path: Path):
     done = subprocess.run([sys.executable, str(TOOL), 'missing.py'], cwd=tmp_path,
                           env={**os.environ, 'PYTHONPATH': str(ROOT)}, capture_output=True,

@@ -1,11 +1,6 @@
 # What the detector and the segmentor of the study share. The rate is that of the head; an encoder's
 # layers have lower ones (`layer_decay_rate`).
 pretrained = 'work_dirs/dense_study/addp/epoch_6.pth'
-backbone = dict(
-    arch=dict(embed_dims=96, num_layers=4, num_heads=4, feedforward_channels=384),
-    patch_size=8,
-    drop_path_rate=0.,
-    init_cfg=dict(type='Pretrained', checkpoint=pretrained, prefix='backbone.'))
 max_iters, warmup_iters = 300, 30
 train_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False)
 val_dataloader = dict(batch_size=1, num_workers=0, persistent_workers=False)

@@ -16,6 +16,8 @@ from addp_mm.engine.optim_wrappers import JointOptimWrapperConstructor
 from addp_mm.models.vqgan import Codebook, CodebookTraining, VQGANTraining
 from tests.helpers.tiny import build_model, tiny_batch, tiny_tokenizer_cfg
 
+pytestmark = pytest.mark.slow
+
 LR = 1e-2
 NUM_CODES, CODE_DIMS = 6, 3
 START = 1       # the discriminator sleeps in the first of two iterations
