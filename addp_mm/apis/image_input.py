@@ -1,7 +1,9 @@
 """Pictures that a user names or hands over, as tensors: RGB, upright, in [0, 1]."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,10 +11,30 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from ..datasets.image_reader import read_pixels, to_rgb
+from ..datasets.image_reader import EXTENSIONS, images_below, read_pixels, to_rgb
 
 ImageInput = str | Path | np.ndarray | Image.Image
+ImagesInput = ImageInput | Sequence[ImageInput]
 _MASK_THRESHOLD = 127
+
+
+def list_images(images: ImagesInput) -> list[ImageInput]:
+    """One image, several, or those of folders, as a list.
+
+    Args:
+        images: What :func:`read_image` takes, a folder, or a list of these. Of a folder all images
+            below it are taken, in the order of their names.
+
+    Raises:
+        ValueError: If there is no image.
+    """
+    several: list[ImageInput] = []
+    given: list[Any] = list(images) if isinstance(images, (list, tuple)) else [images]
+    for image in given:
+        several += _of_folder(image) if _is_folder(image) else [image]
+    if not several:
+        raise ValueError('Expected at least one image, got none.')
+    return several
 
 
 def read_image(image: ImageInput) -> Tensor:
@@ -79,6 +101,18 @@ def fit_to_model(image: Tensor, size: tuple[int, int]) -> Tensor:
     if tuple(part.shape[1:]) == tuple(size):
         return part
     return F.interpolate(part[None], size, mode='bicubic', antialias=True)[0].clamp(0, 1)
+
+
+def _is_folder(image: ImageInput) -> bool:
+    return isinstance(image, (str, Path)) and Path(image).is_dir()
+
+
+def _of_folder(folder: str | Path) -> list[Path]:
+    found = images_below(folder)
+    if not found:
+        raise ValueError(f'There is no image in {folder}: expected files whose names end in '
+                         f'{", ".join(EXTENSIONS)}, in any folder below.')
+    return found
 
 
 def _pixels(image: ImageInput, background: str) -> np.ndarray:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.model import BaseModel
+from rich.console import Console
+from rich.progress import track
 from torch import Tensor
 
 from ..generation import (
@@ -23,9 +25,18 @@ from ..generation import (
     to_pixels,
     uncrop_margins,
 )
-from .image_input import ImageInput, fit_to_model, read_image, read_mask
+from .encoder_outputs import encoder_outputs
+from .image_input import (
+    ImageInput,
+    ImagesInput,
+    fit_to_model,
+    list_images,
+    read_image,
+    read_mask,
+)
 from .load_model import build_model, set_dtype
 from .model_source import read_config
+from .result_paths import ResultPaths
 
 
 class ADDPInferencer:
@@ -47,6 +58,7 @@ class ADDPInferencer:
             'float64' for pixels that do not depend on device, batch size or number of threads.
         cuda_graphs: Replay the networks as CUDA graphs, see :func:`capture_networks`: for small
             batches, where starting the kernels takes longer than they do.
+        show_progress: Show a bar on stderr, if that is a terminal.
 
     Raises:
         ConnectionError: If a released file is not here and cannot be downloaded.
@@ -59,15 +71,16 @@ class ADDPInferencer:
         >>> inferencer = ADDPInferencer('addp_vit-l_800e')
         >>> images = inferencer.generate(16, seed=1, num_steps=12)
         >>> edits = inferencer.inpaint('photo.jpg', 'mask.png', num_samples=4)
+        >>> vectors = inferencer('photos/', batch_size=32, out_dir='features')['predictions']
     """
 
     def __init__(self, model: str | Path | Config | BaseModel, weights: str | Path | None = None,
                  device: str | torch.device | None = None, dtype: str = 'float32',
-                 cuda_graphs: bool = False) -> None:
+                 cuda_graphs: bool = False, show_progress: bool = True) -> None:
         self.device = check_device(get_device() if device is None else device)
         if isinstance(model, (str, Path)):
             model, weights = read_config(model, weights)
-        self.weights, self.dtype = weights, dtype
+        self.weights, self.dtype, self.show_progress = weights, dtype, show_progress
         self.model = build_model(model, weights)
         self._autocast = set_dtype(self.model, dtype, self.device)
         self.model.to(self.device).eval()
@@ -98,8 +111,10 @@ class ADDPInferencer:
         """
         check_positive(num_images=num_images, batch_size=batch_size)
         indices = range(first_index, first_index + num_images)
+        starts = self._track(range(0, num_images, batch_size), 'Generating')
         parts = self.generate_batches(indices, seed, batch_size, **sampler)
-        return np.concatenate([to_pixels(result.images).numpy() for _, result in parts])
+        return np.concatenate([to_pixels(result.images).numpy()
+                               for _, (_, result) in zip(starts, parts, strict=True)])
 
     def generate_batches(self, indices: Sequence[int], seed: int = 0, batch_size: int = 16,
                          record: bool | Collection[int] = False,
@@ -207,17 +222,17 @@ class ADDPInferencer:
         return self.edit(larger, mask, num_samples, seed, None, batch_size, **sampler)
 
     @torch.no_grad()
-    def reconstruct(self, images: ImageInput | Sequence[ImageInput],
-                    batch_size: int = 16) -> np.ndarray:
+    def reconstruct(self, images: ImagesInput, batch_size: int = 16) -> np.ndarray:
         """Images through the tokenizer and back.
 
         Args:
-            images: One or several; of each the largest centred part of the model's proportions
-                is taken, at the model's size.
+            images: A file, an array, a PIL image, a folder, or a list of these, see
+                :func:`list_images`; of each image the largest centred part of the model's
+                proportions is taken, at the model's size.
             batch_size: Images at a time.
 
         Returns:
-            (N, H, W, 3) uint8, truncated.
+            (N, H, W, 3) uint8, truncated, in the order of the images.
         """
         results = []
         for batch in self._model_images(images, batch_size):
@@ -229,29 +244,70 @@ class ADDPInferencer:
         return np.concatenate(results)
 
     @torch.no_grad()
-    def extract_features(self, images: ImageInput | Sequence[ImageInput],
-                         batch_size: int = 16) -> Tensor:
-        """Feature maps of the encoder, for example to pool them: ``features.mean((2, 3))``.
+    def extract_features(self, images: ImagesInput, batch_size: int = 16,
+                         out_indices: Sequence[int] | None = None,
+                         pool: bool = False) -> Tensor | tuple[Tensor, ...]:
+        """Features of the encoder, as maps or pooled.
 
         Args:
             images: See :meth:`reconstruct`.
             batch_size: Images at a time.
+            out_indices: Layers of a ViT or stages of a ResNet, see :func:`encoder_outputs`; None:
+                the output of the encoder alone.
+            pool: Give the mean over all places of each map.
 
         Returns:
-            (N, D, h, w) float32 on the CPU.
+            (N, D, h, w), pooled (N, D), float32 on the CPU, in the order of the images; with
+            ``out_indices`` a tuple of one for each of them.
 
         Raises:
-            ValueError: If the model has no encoder of images.
+            ValueError: If the model has no encoder of images, or that has no such layer.
         """
         if not hasattr(self.model, 'backbone'):
             raise ValueError(f'A {type(self.model).__name__} has no encoder of images: features '
                              'need the config and the checkpoint of a training of type ADDP.')
-        features = []
+        batches = []
         for batch in self._model_images(images, batch_size):
             inputs = self.model.data_preprocessor.normalize(batch)
             with self.precision():
-                features.append(self.model.extract_feat(inputs)[-1].float().cpu())
-        return torch.cat(features)
+                maps = self.model.extract_feat(inputs)[-1:] if out_indices is None else \
+                    encoder_outputs(self.model.backbone, inputs, out_indices)
+            batches.append([(m.mean((2, 3)) if pool else m).float().cpu() for m in maps])
+        features = tuple(torch.cat(parts) for parts in zip(*batches, strict=True))
+        return features[0] if out_indices is None else features
+
+    def __call__(self, inputs: ImagesInput, batch_size: int = 16,
+                 out_indices: Sequence[int] | None = None, pool: bool = True,
+                 return_vis: bool = False, out_dir: str | Path | None = None
+                 ) -> dict[str, list]:
+        """Features of images, and pictures of what the tokenizer keeps of them.
+
+        Args:
+            inputs: See :meth:`reconstruct`.
+            batch_size: Images at a time.
+            out_indices: See :meth:`extract_features`.
+            pool: Give vectors (D,), not maps (D, h, w).
+            return_vis: Make the pictures too.
+            out_dir: Folder for ``preds/000000_<name>.npy`` ... (``.npz`` with ``out_indices``) and
+                ``vis/000000_<name>.png`` ...
+
+        Returns:
+            'predictions': for each image its features, a tensor; a tuple with ``out_indices``.
+            'visualization': for each image (H, 2 W, 3) uint8: the image at the model's size, and
+            beside it what the tokenizer makes of it; empty unless asked for.
+
+        Raises:
+            ValueError: See :meth:`extract_features`; if a file is there already.
+        """
+        images = list_images(inputs)
+        paths = ResultPaths(out_dir, images) if out_dir is not None else None
+        features = self.extract_features(images, batch_size, out_indices, pool)
+        predictions = list(features) if isinstance(features, Tensor) else \
+            list(zip(*features, strict=True))
+        pictures = self._beside(images, batch_size) if return_vis or paths else []
+        if paths:
+            paths.save(predictions, pictures)
+        return dict(predictions=predictions, visualization=pictures)
 
     def generator(self, **sampler: Any) -> ImageGenerator:
         """The model with a sampler of these options."""
@@ -282,16 +338,27 @@ class ADDPInferencer:
             results.append(to_pixels(task.blend(batch.images.float().cpu())).numpy())
         return np.concatenate(results)
 
-    def _model_images(self, images: ImageInput | Sequence[ImageInput],
-                      batch_size: int) -> Iterator[Tensor]:
+    def _model_images(self, images: ImagesInput, batch_size: int) -> Iterator[Tensor]:
         """Batches (n, 3, H, W) of the model's size, on its device."""
         check_positive(batch_size=batch_size)
-        several: list[Any] = list(images) if isinstance(images, (list, tuple)) else [images]
-        check_positive(number_of_images=len(several))
-        for start in range(0, len(several), batch_size):
-            batch = [fit_to_model(read_image(image), self.image_size)
-                     for image in several[start:start + batch_size]]
-            yield torch.stack(batch).to(self.device)
+        several = list_images(images)
+        for start in self._track(range(0, len(several), batch_size), 'Images'):
+            yield torch.stack(self._fitted(several[start:start + batch_size])).to(self.device)
+
+    def _fitted(self, images: Sequence[ImageInput]) -> list[Tensor]:
+        return [fit_to_model(read_image(image), self.image_size) for image in images]
+
+    def _beside(self, images: list[ImageInput], batch_size: int) -> list[np.ndarray]:
+        """Each image at the model's size, and its reconstruction to the right of it."""
+        results = self.reconstruct(images, batch_size)
+        originals = (to_pixels(torch.stack(self._fitted([image])))[0].numpy() for image in images)
+        return [np.concatenate(pair, axis=1) for pair in zip(originals, results, strict=True)]
+
+    def _track(self, steps: Sequence[int], title: str) -> Iterable[int]:
+        """The steps, with a bar on stderr if that is a terminal and there are several."""
+        console = Console(stderr=True)
+        shown = self.show_progress and console.is_terminal and len(steps) > 1
+        return track(steps, title, console=console, disable=not shown)
 
 
 @contextlib.contextmanager

@@ -126,7 +126,7 @@ def test_reconstruct(inferencer: ADDPInferencer) -> None:
 
 
 def test_no_image(inferencer: ADDPInferencer) -> None:
-    with pytest.raises(ValueError, match='number_of_images must be at least 1, got 0'):
+    with pytest.raises(ValueError, match='at least one image, got none'):
         inferencer.reconstruct([])
 
 
@@ -137,6 +137,45 @@ def test_extract_features(inferencer: ADDPInferencer) -> None:
     pixels = torch.from_numpy(image).permute(2, 0, 1)[None] / 255
     inputs = inferencer.model.data_preprocessor.normalize(pixels)
     assert torch.allclose(features[0], inferencer.model.extract_feat(inputs)[-1][0], atol=1e-5)
+
+
+def test_pooled_features(inferencer: ADDPInferencer) -> None:
+    maps = inferencer.extract_features(PHOTO)
+    assert torch.allclose(inferencer.extract_features(PHOTO, pool=True), maps.mean((2, 3)))
+
+
+def test_call(inferencer: ADDPInferencer, tmp_path: Path) -> None:
+    (tmp_path / 'photos' / 'below').mkdir(parents=True)
+    for name, pixels in (('b.png', PHOTO), ('below/c.bmp', 255 - PHOTO), ('a.jpg', PHOTO // 2)):
+        Image.fromarray(pixels).save(tmp_path / 'photos' / name)
+    (tmp_path / 'photos' / 'notes.txt').write_text('no image')
+    found = inferencer(tmp_path / 'photos', batch_size=2, out_dir=tmp_path / 'out')
+    listed = [tmp_path / 'photos' / name for name in ('a.jpg', 'b.png', 'below/c.bmp')]
+    wanted = inferencer.extract_features(listed, pool=True)
+    assert torch.allclose(torch.stack(found['predictions']), wanted, atol=1e-6)
+    assert [p.name for p in sorted((tmp_path / 'out').rglob('*.*'))] == [
+        '000000_a.npy', '000001_b.npy', '000002_c.npy', '000000_a.png', '000001_b.png',
+        '000002_c.png']
+    assert np.array_equal(np.load(tmp_path / 'out/preds/000001_b.npy'), found['predictions'][1])
+    picture = np.asarray(Image.open(tmp_path / 'out/vis/000001_b.png'))
+    assert picture.shape == (32, 64, 3) and np.array_equal(picture, found['visualization'][1])
+    assert np.array_equal(picture[:, 32:], inferencer.reconstruct(PHOTO)[0])
+    with pytest.raises(ValueError, match='holds results already'):
+        inferencer(PHOTO, out_dir=tmp_path / 'out')
+
+
+def test_call_with_layers(inferencer: ADDPInferencer, tmp_path: Path) -> None:
+    found = inferencer([PHOTO, 255 - PHOTO], out_indices=(1, 0), pool=False,
+                       out_dir=tmp_path)['predictions']
+    assert len(found) == 2 and [m.shape for m in found[0]] == [(32, 4, 4), (32, 4, 4)]
+    assert torch.allclose(found[0][0], inferencer.extract_features(PHOTO)[0], atol=1e-5)
+    with np.load(tmp_path / 'preds/000000.npz') as arrays:
+        assert np.array_equal(arrays['arr_1'], found[0][1])
+
+
+def test_an_empty_folder(inferencer: ADDPInferencer, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match='There is no image in'):
+        inferencer(tmp_path)
 
 
 def test_token_predictors_generate_and_edit(tmp_path: Path) -> None:
