@@ -84,8 +84,9 @@ def main(words: list[str] | None = None) -> None:
                          write_pictures(stages, args.out / 'pictures'))
             raise StageError(USELESS.format(report=report, folder=args.out))
     pictures = write_pictures(stages, args.out / 'pictures')
-    pictures |= write_generated(stages[-1], args.out / 'pictures', num_steps=NUM_STEPS)
-    write_report(report, images, sizes, stages, pictures)
+    generated, verdict = write_generated(stages[-1], args.out / 'pictures', num_steps=NUM_STEPS)
+    say(f'[samples] {verdict}')
+    write_report(report, images, sizes, stages, pictures | generated, verdict)
     say(f'Done in {(time.monotonic() - started) / 60:.1f} minutes. The report: {report}')
     for line in next_commands(Path(__file__).parent, args.data, args.out, stages):
         say(line)

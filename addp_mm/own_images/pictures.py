@@ -15,10 +15,12 @@ from torch import Tensor
 from ..apis import ADDPInferencer
 from ..apis.pictures import draw_generation, draw_lower_halves
 from ..evaluation import variation_kept
+from ..generation import from_pixels
 from ..registry import DATASETS, MODELS
 from ..visualization.curves import draw_curves, read_run
-from ..visualization.image_grid import image_grid
+from ..visualization.image_grid import image_grid, sample_grid
 from ..visualization.training_view import training_view
+from .quality import Verdict, judge_samples
 from .trainings import Stage
 
 NUM_RECONSTRUCTIONS = 10
@@ -53,7 +55,8 @@ def write_pictures(stages: Sequence[Stage], folder: Path) -> dict[str, Path]:
     return pictures
 
 
-def write_generated(stage: Stage, folder: Path, seed: int = 0, **sampler: Any) -> dict[str, Path]:
+def write_generated(stage: Stage, folder: Path, seed: int = 0, **sampler: Any
+                    ) -> tuple[dict[str, Path], Verdict]:
     """Draw what a finished stage generates, and lower halves of held-out images, inpainted.
 
     Args:
@@ -63,17 +66,21 @@ def write_generated(stage: Stage, folder: Path, seed: int = 0, **sampler: Any) -
         **sampler: Options of the sampler.
 
     Returns:
-        The file of each picture: 'samples', 'steps', 'edits'.
+        The file of each picture: 'samples', 'steps', 'edits'; and what the samples are worth.
     """
     inferencer = ADDPInferencer(stage.cfg, stage.checkpoint)
-    pictures = draw_generation(inferencer, NUM_GENERATED, seed, **sampler)
-    images = _held_out(stage.cfg, inferencer.model.data_preprocessor, NUM_EDITED)
-    pictures['edits'] = draw_lower_halves(inferencer, images, seed=seed, **sampler)
+    samples = from_pixels(inferencer.generate(NUM_GENERATED, seed, **sampler))
+    held_out = _held_out(stage.cfg, inferencer.model.data_preprocessor, NUM_SEARCHED)
+    edited = held_out[torch.linspace(0, len(held_out) - 1, NUM_EDITED).long()]
+    pictures = dict(
+        samples=sample_grid(samples),
+        steps=draw_generation(inferencer, 1, seed, **sampler)['steps'],
+        edits=draw_lower_halves(inferencer, edited, seed=seed, **sampler))
     files = {name: folder / f'{name}.png' for name in ('samples', 'steps', 'edits')}
     folder.mkdir(parents=True, exist_ok=True)
     for name, file in files.items():
         Image.fromarray(pictures[name]).save(file)
-    return files
+    return files, judge_samples(samples, held_out)
 
 
 @torch.no_grad()

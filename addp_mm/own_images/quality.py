@@ -4,6 +4,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from ..visualization.curves import RunScalars
 
 # Shares of the variation within held-out images that their reconstructions keep, in the median.
@@ -12,6 +14,8 @@ USELESS_BELOW, GOOD_FROM = 0.5, 0.75
 MIN_SAVED = 0.02
 # A held-out score that came back up by so much: the images are learned by heart.
 MAX_RISE = 1.02
+# Of the variance within held-out images, what generated ones have.
+USELESS_VARIANCE, GOOD_VARIANCE = 0.25, (0.5, 2.)
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,28 @@ def judge_predictor(run: RunScalars) -> Verdict:
     if found > MAX_RISE * best:
         return Verdict('poor', f'{reason} It was {best:.2f} before: the images are learned by '
                                'heart. Train for fewer epochs, or with more images.')
+    blind = _last(run, 'token/cross_entropy_1') if 'token/cross_entropy_1' in run.held_out else 0.
+    if blind > marginal:
+        return Verdict('poor', f'{reason} Where nothing is known yet, at the first step of '
+                               f'generation, it has {blind:.2f}, worse than the frequencies: '
+                               'generated images begin blindly. Train for longer.')
     return Verdict('good', reason)
+
+
+def judge_samples(samples: Tensor, held_out: Tensor) -> Verdict:
+    """By how much differs within generated images, against held-out ones.
+
+    Args:
+        samples: (N, 3, H, W) in [0, 1].
+        held_out: (M, 3, H, W) in [0, 1].
+    """
+    found, real = (float(images.var(dim=(2, 3)).mean()) for images in (samples, held_out))
+    share = found / real if real else math.nan
+    reason = f'within them differs {share:.0%} of what differs within held-out images (variance).'
+    if share < USELESS_VARIANCE:
+        return Verdict('useless', f'{reason} Most are nearly empty: train for longer.')
+    low, high = GOOD_VARIANCE
+    return Verdict('good' if low <= share <= high else 'poor', reason)
 
 
 def _last(run: RunScalars, key: str) -> float:

@@ -42,7 +42,7 @@ def judge(stage: Stage) -> Verdict:
 
 
 def write_report(path: Path, images: ImageSet, sizes: str, stages: Sequence[Stage],
-                 pictures: Mapping[str, Path]) -> None:
+                 pictures: Mapping[str, Path], samples: Verdict | None = None) -> None:
     """Write the report.
 
     Args:
@@ -51,12 +51,14 @@ def write_report(path: Path, images: ImageSet, sizes: str, stages: Sequence[Stag
         sizes: A sentence on the sizes and why they were taken.
         stages: The finished stages; fewer than three if a later one was not started.
         pictures: What ``write_pictures`` and ``write_generated`` returned.
+        samples: What generated images are worth, if there are any.
     """
     links = {name: os.path.relpath(file, path.parent) for name, file in pictures.items()}
     parts = [
         '# ADDP on your images',
         *[f'- {stage.title}: **{verdict.word}**, {verdict.reason}'
           for stage in stages for verdict in [judge(stage)]],
+        *([f'- samples: **{samples.word}**, {samples.reason}'] if samples else []),
         '## Images',
         f'{images.num_train} images of {images.source} to train with and {images.num_val} that are '
         f'held out, as crops of {images.image_size} pixels, scale {images.scale}.',

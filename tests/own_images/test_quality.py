@@ -3,15 +3,16 @@ from __future__ import annotations
 import math
 
 import pytest
+import torch
 
-from addp_mm.own_images.quality import judge_predictor, judge_tokenizer
+from addp_mm.own_images.quality import judge_predictor, judge_samples, judge_tokenizer
 from addp_mm.visualization.curves import RunScalars
 
 
 def run_of(**held_out: list[float]) -> RunScalars:
     names = dict(kept='reconstruction/variation_kept', tenth='reconstruction/variation_kept_p10',
                  psnr='reconstruction/psnr', found='token/cross_entropy',
-                 marginal='token/marginal_entropy')
+                 marginal='token/marginal_entropy', blind='token/cross_entropy_1')
     return RunScalars('run', held_out={names[key]: list(enumerate(values))
                                        for key, values in held_out.items()})
 
@@ -32,6 +33,21 @@ def test_a_predictor_by_what_it_saves_against_frequencies():
     assert judge_predictor(run_of(found=[0.], marginal=[0.])).word == 'useless'
     verdict = judge_predictor(run_of(found=[2.5, 2.6], marginal=[4.2, 4.2]))
     assert verdict.word == 'poor' and 'by heart' in verdict.reason
+
+
+@pytest.mark.parametrize(('blind', 'word'), [(4.22, 'good'), (4.24, 'poor')])
+def test_a_predictor_that_begins_blindly(blind: float, word: str):
+    verdict = judge_predictor(run_of(found=[3.5], marginal=[4.23], blind=[blind]))
+    assert verdict.word == word and ('begin blindly' in verdict.reason) == (word == 'poor')
+
+
+@pytest.mark.parametrize(('scale', 'word'), [
+    (0., 'useless'), (0.4, 'useless'), (0.6, 'poor'), (0.8, 'good'), (1.3, 'good'), (1.5, 'poor')])
+def test_empty_samples_are_worth_nothing(scale: float, word: str):
+    held_out = torch.rand(4, 3, 8, 8)
+    verdict = judge_samples(scale * held_out[:3], held_out[:3])
+    assert verdict.word == word
+    assert f'{scale**2:.0%} of what differs' in verdict.reason
 
 
 def test_a_run_without_the_number_is_named():

@@ -87,7 +87,8 @@ def test_one_command_trains_all_stages_and_reports(folder: Path, tmp_path: Path,
     assert len(links) == 9
     assert all((tmp_path / 'out' / link).is_file() for link in links)
     for words in ('broken.jpg', 'reconstruction/psnr', 'cross_entropy_0.9',
-                  '-m addp_mm.cli.train', 'variation_kept_p10', 'ADDP: **'):
+                  '-m addp_mm.cli.train', 'variation_kept_p10', 'ADDP: **',
+                  '- samples: **'):
         assert words in report
     for stage in ('vqgan', 'mage', 'addp'):
         cfg = Config.fromfile(tmp_path / 'out' / 'configs' / f'{stage}.py')
@@ -96,8 +97,9 @@ def test_one_command_trains_all_stages_and_reports(folder: Path, tmp_path: Path,
     assert 'tools/prepare_annotations.py' in said and f'{tmp_path}/out/held_out.txt' in said
 
     files = {Path(link).stem: tmp_path / 'out' / link for link in links}
-    for name in ('write_pictures', 'write_generated'):  # for speed
-        monkeypatch.setattr(tool, name, lambda *args, **kwargs: files)
+    # For speed.
+    monkeypatch.setattr(tool, 'write_pictures', lambda *args, **kwargs: files)
+    monkeypatch.setattr(tool, 'write_generated', lambda *args, **kwargs: ({}, None))
     run(tool, monkeypatch, *args)
     assert '] trains' not in capsys.readouterr().out
 
