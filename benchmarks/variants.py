@@ -144,7 +144,7 @@ def dtype_of(variant: str, args: argparse.Namespace) -> str:
     return 'bfloat16' if args.device != 'cpu' or cpu_has_bfloat16() else 'float32'
 
 
-def read_config(args: argparse.Namespace) -> Config:
+def read_config_file(args: argparse.Namespace) -> Config:
     """The training config of an architecture; its frozen parts read the folder ``frozen``."""
     cfg = Config.fromfile(CONFIGS / FILES[args.arch], import_custom_modules=False)
     if args.arch == 'tiny':
@@ -165,7 +165,7 @@ def frozen_weights(args: argparse.Namespace) -> Iterator[None]:
 
 def write_frozen_weights(args: argparse.Namespace) -> None:
     """Write random weights of the frozen parts to the folder ``frozen``."""
-    write_random_weights(read_config(args).model.data_preprocessor)
+    write_random_weights(read_config_file(args).model.data_preprocessor)
 
 
 def write_random_weights(preprocessor: dict) -> None:
@@ -181,7 +181,7 @@ def write_random_weights(preprocessor: dict) -> None:
 
 def build(variant: str, args: argparse.Namespace, dtype: str) -> ADDP:
     """The model of a variant, its frozen parts in a dtype; the same weights in each."""
-    cfg = read_config(args).model.to_dict()
+    cfg = read_config_file(args).model.to_dict()
     preprocessor = cfg['data_preprocessor']
     if variant == 'plain':
         cfg = plain_config(cfg, dtype)
@@ -207,7 +207,7 @@ def build(variant: str, args: argparse.Namespace, dtype: str) -> ADDP:
 
 def build_optimizer(model: nn.Module, variant: str, args: argparse.Namespace) -> OptimWrapper:
     """The optimizer of the config; for the plain variant torch's AdamW as it is by default."""
-    cfg = copy.deepcopy(read_config(args).optim_wrapper)
+    cfg = copy.deepcopy(read_config_file(args).optim_wrapper)
     cfg.pop('accumulative_counts', None)
     cfg.dtype = cfg.cpu_dtype = dtype_of(variant, args)
     if cfg.cpu_dtype == 'float16':

@@ -14,13 +14,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
 from mmengine.logging import MMLogger
 
 import addp_mm  # noqa: F401  (registers)
 from addp_mm.atomic_write import write_json
 from addp_mm.checkpoints.weight_files import sha256_of
+from addp_mm.cli.arguments import Options
 from addp_mm.cli.run import run
+from addp_mm.config_file import change_config, read_config_file
 from addp_mm.studies.frozen_tokens import FrozenEncoder, find_pictures
 from addp_mm.studies.linear_patches import LinearPatches, table_row
 from addp_mm.studies.tables import markdown_table
@@ -40,7 +41,7 @@ def parse_args(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--size', type=int, help='side of the tiles in pixels (default: the image '
                                                  'size of the pre-training)')
     parser.add_argument('--out', type=Path, help='write the record here, as JSON')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
+    parser.add_argument('--cfg-options', nargs='+', action=Options,
                         help='change settings of the config: key=value')
     return parser.parse_args(words)
 
@@ -50,8 +51,8 @@ def main(words: list[str] | None = None) -> None:
     args = parse_args(words)
     MMLogger.get_instance('linear_patches', log_level='WARNING')    # no line for each start value
     pictures = [find_pictures(args.data, part) for part in ('training', 'validation')]
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
+    cfg = read_config_file(args.config)
+    change_config(cfg, args.cfg_options)
     encoder = FrozenEncoder.from_config(cfg, args.checkpoint, args.size)
     record = LinearPatches(encoder).measure(*pictures, args.labelled, args.seeds)
     title = Path(args.checkpoint).parent.name if args.checkpoint else 'random start values'

@@ -15,13 +15,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 
 import addp_mm  # noqa: F401  (registers)
 from addp_mm.apis.load_model import build_model
 from addp_mm.checkpoints.weight_files import sha256_of
+from addp_mm.cli.arguments import Options
 from addp_mm.cli.run import run
+from addp_mm.config_file import change_config, read_config_file
 from addp_mm.result_folder import ResultFolder
 from addp_mm.studies.robustness.report import (
     records_of_predictions,
@@ -66,7 +67,7 @@ def parse_args(words: list[str] | None = None) -> argparse.Namespace:
                         help='processes that load images (default: %(default)s)')
     parser.add_argument('--device', help='where to run (default: a GPU if there is one)')
     parser.add_argument('--amp', action='store_true', help='use mixed precision')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
+    parser.add_argument('--cfg-options', nargs='+', action=Options,
                         help='change settings of the config: key=value')
     return parser.parse_args(words)
 
@@ -84,8 +85,8 @@ def prepare(args: argparse.Namespace, folders: dict[str, Path]) -> tuple[Robustn
         raise ValueError(f'--batch-size must be at least 1, got {args.batch_size}.')
     class_names = read_class_names(args.class_names)
     parts = plan_parts(folders, class_names)
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
+    cfg = read_config_file(args.config)
+    change_config(cfg, args.cfg_options)
     pipeline = test_pipeline(cfg)
     model = build_model(cfg, args.checkpoint).to(args.device or get_device())
     robustness = RobustnessRun(

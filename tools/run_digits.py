@@ -7,10 +7,10 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from mmengine.config import DictAction
 from mmengine.logging import MMLogger
 
 from addp_mm.apis.model_source import find_shipped
+from addp_mm.cli.arguments import Options
 from addp_mm.cli.run import run
 from addp_mm.datasets.digits import write_digits
 from addp_mm.own_images.pictures import write_generated, write_pictures
@@ -37,7 +37,7 @@ def parse_args(words: list[str] | None = None) -> argparse.Namespace:
                              '(default: %(default)s)')
     parser.add_argument('--data', type=Path,
                         help='folder of the digits (default: data/ in --work-dir)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={},
+    parser.add_argument('--cfg-options', nargs='+', action=Options, default={},
                         help='change settings of all three configs: key=value')
     return parser.parse_args(words)
 

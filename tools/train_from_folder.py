@@ -9,7 +9,8 @@ from pathlib import Path
 from mmengine.logging import MMLogger
 
 from addp_mm.cli.run import run
-from addp_mm.own_images.configs import choose_preset, write_missing_config
+from addp_mm.own_images.choices import settle
+from addp_mm.own_images.configs import write_missing_config
 from addp_mm.own_images.images import prepare_images
 from addp_mm.own_images.next_steps import next_commands
 from addp_mm.own_images.pictures import write_generated, write_pictures
@@ -62,31 +63,33 @@ def main(words: list[str] | None = None) -> None:
     """Check the images, train what is not trained yet, and write the report."""
     args, started = parse_args(words), time.monotonic()
     MMLogger.get_instance('addp_mm').setLevel('WARNING')  # each training has its own log
-    name, batches, sizes = choose_preset(args.preset, args.size)
-    preset = PRESETS[name]
+    choices = settle(args.out, args.preset, args.size, args.time_budget, not args.no_flip,
+                     args.quarter_turns)
+    preset = PRESETS[choices.preset]
     images = prepare_images(args.data, args.out, args.size or preset.image_size, say, args.scale,
                             args.stretch)
     say(f'{images.num_train} images to train with, {images.num_val} held out.')
-    for line in (*images.notes, sizes):
+    for line in (*images.notes, choices.sizes):
         say(f'  {line}')
+    choices.keep(args.out)
     report = args.out / 'report.md'
     stages: list[Stage] = []
     for number, stage_name in enumerate(TITLES, 1):
         config = write_missing_config(
-            stage_name, preset, images, batches[stage_name], args.out,
-            args.time_budget or preset.minutes, say, not args.no_flip, args.quarter_turns)
+            stage_name, preset, images, choices.batches[stage_name], args.out, choices.minutes,
+            say, choices.flip, choices.turn)
         stages.append(Stage(stage_name, config, args.out / stage_name))
         run_stage(stages[-1], say, f'[{number}/{len(TITLES)} {stages[-1].title}]')
         verdict = judge(stages[-1])
         say(f'[{number}/{len(TITLES)} {stages[-1].title}] {verdict}')
         if (stage_name, verdict.word) == ('vqgan', 'useless') and not args.use_useless_tokenizer:
-            write_report(report, images, sizes, stages,
+            write_report(report, images, choices.sizes, stages,
                          write_pictures(stages, args.out / 'pictures'))
             raise StageError(USELESS.format(report=report, folder=args.out))
     pictures = write_pictures(stages, args.out / 'pictures')
     generated, verdict = write_generated(stages[-1], args.out / 'pictures', num_steps=NUM_STEPS)
     say(f'[samples] {verdict}')
-    write_report(report, images, sizes, stages, pictures | generated, verdict)
+    write_report(report, images, choices.sizes, stages, pictures | generated, verdict)
     say(f'Done in {(time.monotonic() - started) / 60:.1f} minutes. The report: {report}')
     for line in next_commands(Path(__file__).parent, args.data, args.out, stages):
         say(line)

@@ -2,12 +2,8 @@
 from __future__ import annotations
 
 import inspect
-import math
-import re
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from difflib import get_close_matches
-from types import FrameType, TracebackType
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
@@ -16,6 +12,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import FlexibleRunner, Runner
 from torch import nn
 
+from ..config_errors import all_arguments, each_setting
 from ..unknown_names import check_names, nearest
 from .machine import optim_wrappers
 
@@ -34,10 +31,6 @@ _PARAMWISE = ('custom_keys', 'bias_lr_mult', 'bias_decay_mult', 'norm_decay_mult
               'flat_decay_mult', 'dwconv_decay_mult', 'dcn_offset_lr_mult', 'bypass_duplicate',
               'layer_decay_rate', 'num_layers', 'decay_rate', 'decay_type')
 _MULTIPLIERS = ('lr_mult', 'decay_mult', 'lr', 'weight_decay')
-_LIMITS = dict(norm='max_norm', value='clip_value')
-_CLIPPING = ('type', 'max_norm', 'norm_type', 'error_if_nonfinite', 'foreach', 'clip_value')
-_UNKNOWN = re.compile(r"(\w+)(?:\.__init__|\.__new__)?\(\) got an unexpected keyword argument "
-                      r"'(\w+)'")
 _VERY_NEAR, _NAMED = 0.9, 4
 
 
@@ -64,12 +57,11 @@ def check_options(cfg: Config, options: Mapping[str, Any]) -> None:
 
 
 def check_settings(cfg: Config) -> None:
-    """See that no part of a config goes unread or makes no sense, where nothing else would stop.
+    """See that no part of a config goes unread, where nothing else would stop.
 
     Raises:
         ValueError: For unknown names at the top, in hooks, ``env_cfg``, ``randomness``,
-            ``auto_scale_lr``, ``clip_grad``, ``paramwise_cfg`` and its ``custom_keys``, and for a
-            limit of gradients that is not positive.
+            ``auto_scale_lr``, ``paramwise_cfg`` and its ``custom_keys``.
     """
     read = _read_by_runners()
     for name in cfg:
@@ -81,7 +73,6 @@ def check_settings(cfg: Config) -> None:
                         ('randomness', _signature(Runner.set_randomness))):
         check_names(name, cfg.get(name) or (), known)
     for wrapper in optim_wrappers(cfg):
-        _check_clipping(wrapper.get('clip_grad') or {})
         paramwise = wrapper.get('paramwise_cfg') or {}
         check_names('optim_wrapper.paramwise_cfg', paramwise, _PARAMWISE)
         for key, factors in (paramwise.get('custom_keys') or {}).items():
@@ -108,34 +99,13 @@ def check_custom_keys(cfg: Config, model: nn.Module) -> None:
                     f'{nearest(key.rpartition(".")[2], parts)} Take it out if there is none.')
 
 
-@contextmanager
-def unknown_names_explained(cfg: Config) -> Iterator[None]:
-    """While parts of a config are built: say which setting is unknown, and which is near.
-
-    Raises:
-        ValueError: In the place of the ``TypeError`` that a constructor raises.
-    """
-    try:
-        yield
-    except TypeError as error:
-        found = _UNKNOWN.search(str(error))
-        built = found and _class_that_refused(error.__traceback__, found[1])
-        if found is None or built is None:
-            raise
-        places = [path for path, _ in _settings(cfg) if path.rpartition('.')[2] == found[2]]
-        known, _ = _all_arguments(built)
-        raise ValueError(f'{built.__name__} has no setting {found[2]!r}'
-                         f'{f" ({places[0]})" if places else ""}{nearest(found[2], known)}'
-                         ) from error
-
-
 def _read_by_runners() -> set[str]:
     parameters = {*_signature(Runner), *_signature(FlexibleRunner)}
     return {*parameters, *_ALSO_READ} - {'cfg'}
 
 
 def _variable(cfg: Config, name: str, read: Collection[str]) -> str:
-    settings = [(path, value) for path, value in _settings(cfg)
+    settings = [(path, value) for path, value in each_setting(cfg)
                 if path.partition('.')[0] in read]
     same = [path for path, _ in settings if path.rpartition('.')[2] == name]
     if not isinstance(cfg[name], (bool, type(None))):
@@ -147,16 +117,6 @@ def _variable(cfg: Config, name: str, read: Collection[str]) -> str:
         hint = f'Change it in {cfg.filename}'
     return (f'--cfg-options {name}: it is a variable that the config has used already, so that '
             f'nothing would change. {hint}.')
-
-
-def _settings(cfg: Any, prefix: str = '') -> Iterator[tuple[str, Any]]:
-    """The dotted keys of a config and their values, of the dictionaries and lists too."""
-    pairs = cfg.items() if isinstance(cfg, (Config, dict)) else (
-        enumerate(cfg) if isinstance(cfg, (list, tuple)) else ())
-    for key, value in pairs:
-        path = f'{prefix}{key}'
-        yield path, value
-        yield from _settings(value, f'{path}.')
 
 
 def _check_hooks(cfg: Config) -> None:
@@ -178,54 +138,13 @@ def _check_hook(cfg: Config, place: str, hook: ConfigDict | None) -> None:
             kind = hooks.get(kind)
     if not inspect.isclass(kind):
         return
-    known, is_closed = _all_arguments(kind)
+    known, is_closed = all_arguments(kind)
     if issubclass(kind, CheckpointHook):
         known, is_closed = [*known, *_signature(Runner.save_checkpoint)], True
     if is_closed:
         check_names(place, hook, [*known, 'type', 'priority', '_scope_'])
 
 
-def _check_clipping(clip_grad: Mapping[str, Any]) -> None:
-    check_names('optim_wrapper.clip_grad', clip_grad, _CLIPPING)
-    name = _LIMITS.get(clip_grad.get('type', 'norm'), '')
-    limit = clip_grad.get(name, 1)
-    if not isinstance(limit, (int, float)) or math.isnan(limit) or limit <= 0:
-        raise ValueError(f'optim_wrapper.clip_grad.{name} must be a positive number, got {limit}: '
-                         'gradients would vanish or turn round. None in the place of clip_grad '
-                         'leaves them as they are.')
-
-
 def _signature(function: Any) -> list[str]:
     """Names of the arguments of a class or function."""
     return [name for name in inspect.signature(function).parameters if name != 'self']
-
-
-def _all_arguments(built: type) -> tuple[list[str], bool]:
-    """Names of the arguments of a class and, as far as it takes any, of its parents.
-
-    Returns:
-        The names, and whether the class itself takes no others.
-    """
-    names: list[str] = []
-    open_to_any: list[bool] = []
-    for base in built.__mro__:
-        if '__init__' in vars(base) and base is not object and all(open_to_any):
-            parameters = inspect.signature(vars(base)['__init__']).parameters.values()
-            names += [p.name for p in parameters if p.kind not in (p.VAR_KEYWORD,
-                                                                   p.VAR_POSITIONAL)]
-            open_to_any.append(any(p.kind is p.VAR_KEYWORD for p in parameters))
-    return [name for name in dict.fromkeys(names) if name != 'self'], not any(open_to_any)
-
-
-def _class_that_refused(trace: TracebackType | None, name: str) -> type | None:
-    """The class that was being built when one of this name refused an argument."""
-    frames: list[FrameType] = []
-    while trace is not None:
-        frames.append(trace.tb_frame)
-        trace = trace.tb_next
-    for frame in reversed(frames):
-        built = frame.f_locals.get('obj_cls')
-        if inspect.isclass(built) and any(base.__name__ == name for base in built.__mro__):
-            return built
-    return next((value for frame in reversed(frames[-2:])
-                 if inspect.isclass(value := frame.f_globals.get(name))), None)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from ..atomic_write import atomic_write
 from ..checkpoints import load_encoder
 from ..checkpoints.weight_files import check_target, load_checkpoint, save_weights, state_dict_of
+from ..config_errors import errors_explained
 from ..dense import ADDPUperViT
 from ..models.addp import ADDPViT
 from ..registry import MODELS
@@ -72,7 +73,7 @@ def build_feature_maps(config: str | Path | Config, checkpoint: str | Path) -> F
     cfg = config if isinstance(config, Config) else read_config(config)[0]
     scope = cfg.get('default_scope', 'mmpretrain')
     parts = cfg.model
-    with DefaultScope.overwrite_default_scope(scope):
+    with DefaultScope.overwrite_default_scope(scope), errors_explained(cfg):
         encoder = MODELS.build({**parts.backbone, 'init_cfg': None})
         has_neck = scope in _DENSE_SCOPES and parts.get('neck')
         neck = MODELS.build(parts.neck) if has_neck else None

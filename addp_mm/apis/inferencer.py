@@ -379,7 +379,10 @@ def check_device(device: str | torch.device) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ValueError(f'The device {device} cannot be used: {reason}') from error
-    return torch.device(device)
+    found = torch.device(device)
+    if found.type == 'meta' or found.type == 'cpu' and found.index:
+        raise ValueError(f'The device {device} cannot be used: name cpu, cuda or cuda:1.')
+    return found
 
 
 def check_positive(**numbers: int) -> None:

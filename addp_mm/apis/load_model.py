@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..checkpoints.finite_weights import check_finite
 from ..checkpoints.fit import check_complete, load_what_fits
 from ..checkpoints.weight_files import load_checkpoint, state_dict_of
+from ..config_errors import errors_explained
 from ..engine.hooks import FROZEN_WEIGHTS
 from ..models.layers import FrozenModule
 from ..registry import MODELS
@@ -101,6 +102,9 @@ def set_dtype(model: nn.Module, dtype: str, device: torch.device) -> torch.dtype
         model.double()
         model.data_preprocessor.tokenizer.load()
         model.data_preprocessor.tokenizer.description.double()
+    if dtype == 'float16' and device.type == 'cpu':
+        MMLogger.get_current_instance().warning(
+            'float16 needs a GPU: bfloat16 is used instead, whose values are coarser.')
     if dtype in ('float32', 'float64'):
         return None
     return torch.bfloat16 if device.type == 'cpu' else wanted
@@ -109,7 +113,8 @@ def set_dtype(model: nn.Module, dtype: str, device: torch.device) -> torch.dtype
 def _build(cfg: Config) -> BaseModel:
     if 'model' not in cfg:
         raise ValueError(f'The config {cfg.filename or ""} has no `model`.')
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmpretrain')):
+    scope = cfg.get('default_scope', 'mmpretrain')
+    with DefaultScope.overwrite_default_scope(scope), errors_explained(cfg):
         # As mmengine's runner does: mmpretrain's configs have the preprocessor beside the model.
         preprocessor = cfg.get('data_preprocessor')
         defaults = dict(data_preprocessor=preprocessor) if preprocessor else {}

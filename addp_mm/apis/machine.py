@@ -67,6 +67,9 @@ def optim_wrappers(cfg: Config) -> Iterator[ConfigDict]:
 def rank_environment(launcher: str) -> dict[str, str]:
     """The variables that torch.distributed reads; torchrun has set them itself."""
     if launcher == 'pytorch':
+        if 'RANK' not in os.environ:
+            raise ValueError('--launcher pytorch expects the variables of torchrun, such as RANK: '
+                             'start the processes with torchrun.')
         return {}
     names = dict(zip(('RANK', 'WORLD_SIZE', 'LOCAL_RANK'), _RANK_VARIABLES[launcher], strict=True))
     missing = [source for source in names.values() if source not in os.environ]

@@ -6,6 +6,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from ..checkpoints.releases import SCHEME, Release, find_release
+from ..config_file import read_config_file
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -36,7 +37,7 @@ def read_config(model: str | Path, weights: str | Path | None = None
         ValueError: If there is no such model; the near names are in the message.
     """
     if Path(model).suffix in ('.py', '.json', '.yaml', '.yml') or Path(model).is_file():
-        return Config.fromfile(model), weights
+        return read_config_file(model), weights
     release = find_release(str(model))
     return _released_config(release), weights or SCHEME + release.short
 

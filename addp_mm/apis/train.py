@@ -5,7 +5,8 @@ Importing this module imports ``addp_mm``, so that configs of other scopes know 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,15 +15,18 @@ from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import EpochBasedTrainLoop, FlexibleRunner, Runner
+from torch import nn
 
+from ..atomic_write import write_whole
 from ..checkpoints import read_pointer
+from ..config_errors import errors_explained
+from ..config_file import change_config, read_config_file
+from ..datasets.coco_file import coco_fault
 from ..engine.hooks import CheckpointFitHook
-from .check_config import (
-    check_custom_keys,
-    check_options,
-    check_settings,
-    unknown_names_explained,
-)
+from ..error_origin import places
+from ..generation import ImageGenerator
+from .check_config import check_custom_keys, check_options, check_settings
+from .check_numbers import check_numbers
 from .freed_memory import keep_freed_memory
 from .library_scopes import (
     add_test_time_augmentation,
@@ -31,7 +35,7 @@ from .library_scopes import (
     loader_defaults,
     prediction_dump,
 )
-from .machine import adapt_to_machine, optim_wrappers
+from .machine import adapt_to_machine, optim_wrappers, rank_environment
 
 
 def train(config: str | Path | Config, **options: Any) -> Runner | FlexibleRunner:
@@ -52,13 +56,20 @@ def train(config: str | Path | Config, **options: Any) -> Runner | FlexibleRunne
     Example:
         >>> train('configs/digits/addp.py', work_dir='work_dirs/mine', resume=True)
     """
-    runner = build_runner(train_config(config, **options))
+    cfg = train_config(config, **options)
+    with _config_kept(cfg):
+        return _train(cfg)
+
+
+def _train(cfg: Config) -> Runner | FlexibleRunner:
+    runner = build_runner(cfg)
     check_custom_keys(runner.cfg, runner.model)
+    _check_sampler(runner.model)
     check_data(runner, 'train', 'val')
     if isinstance(runner, FlexibleRunner):      # it loads before any hook is called
         runner.call_hook('choose_checkpoint')
     try:
-        with unknown_names_explained(runner.cfg):       # it builds the optimizer
+        with errors_explained(runner.cfg, lambda error: _trouble(runner, error)):
             runner.train()
     except KeyboardInterrupt:
         last = read_pointer(runner.work_dir)
@@ -102,7 +113,8 @@ def test(config: str | Path | Config, checkpoint: str | Path, out: str | None = 
     check_data(runner, 'test')
     if out and out_item in ('pred', None):
         runner.test_evaluator.metrics.append(prediction_dump(cfg, out))
-    metrics = runner.test()
+    with errors_explained(cfg, 'The test fails'):
+        metrics = runner.test()
     if out and out_item == 'metrics':
         mmengine.dump(metrics, out)
     return metrics
@@ -155,7 +167,7 @@ def train_config(config: str | Path | Config, work_dir: str | Path | None = None
         if cfg.get(name) and not persistent_workers:
             cfg[name].persistent_workers = False
     check_options(cfg, cfg_options or {})
-    cfg.merge_from_dict(dict(cfg_options or {}))
+    change_config(cfg, cfg_options)
     return cfg
 
 
@@ -201,7 +213,7 @@ def test_config(config: str | Path | Config, checkpoint: str | Path,
         draw_predictions(cfg, show, show_dir, interval, wait_time)
     _set_loader_defaults(cfg, 'test_dataloader', pin_memory)
     check_options(cfg, cfg_options or {})
-    cfg.merge_from_dict(dict(cfg_options or {}))
+    change_config(cfg, cfg_options)
     if tta:             # wraps the model that the options are about
         add_test_time_augmentation(cfg)
     return cfg
@@ -219,14 +231,17 @@ def build_runner(cfg: Config) -> Runner | FlexibleRunner:
         raise ValueError('FlexibleRunner does not read activation_checkpointing: move it to '
                          'strategy.activation_checkpointing.')
     check_settings(cfg)
+    warnings = check_numbers(cfg)
     notes = adapt_to_machine(cfg)
     if get_device() == 'cpu' and keep_freed_memory():
         notes.append('There is no GPU: the memory of freed tensors is kept for the next ones.')
-    with unknown_names_explained(cfg):
+    with errors_explained(cfg, 'The runner of the config cannot be built'):
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     runner.register_hook(CheckpointFitHook(), priority='LOWEST')
     for note in notes:
         runner.logger.info(note)
+    for warning in warnings:
+        runner.logger.warning(warning)
     return runner
 
 
@@ -242,13 +257,16 @@ def check_data(runner: Runner, *phases: str) -> None:
     """
     for phase in phases:
         try:
-            with unknown_names_explained(runner.cfg):
+            with errors_explained(runner.cfg, f'{phase}_dataloader cannot be built'):
                 loop = getattr(runner, f'{phase}_loop')
         except ValueError as error:
+            source = _source(runner.cfg[f'{phase}_dataloader'].dataset)
+            if source.endswith('.json') and (fault := coco_fault(source)):
+                raise ValueError(f'{source} {fault}') from error
             if 'need at least one array' not in str(error):    # of mmengine, to serialize them
                 raise
             raise ValueError(
-                f'{_source(runner.cfg[f"{phase}_dataloader"].dataset)} has no image with a label: '
+                f'{source} has no image with a label: '
                 f'expected at least one for {phase}_dataloader. Labels of classes that are not in '
                 'its metainfo.classes do not count.') from error
         if isinstance(loop, EpochBasedTrainLoop) and len(loop.dataloader) == 0:
@@ -257,6 +275,41 @@ def check_data(runner: Runner, *phases: str) -> None:
                 f'{len(loader.dataset)} training images on {runner.world_size} processes do not '
                 f'fill one batch of {loader.batch_size}: lower train_dataloader.batch_size, or set '
                 'train_dataloader.drop_last=False.')
+
+
+@contextmanager
+def _config_kept(cfg: Config) -> Iterator[None]:
+    """Put the config of an earlier run in the folder back, if this one is refused at its start.
+
+    mmengine writes it anew as soon as it builds a runner.
+    """
+    path = Path(cfg.work_dir, Path(cfg.filename or '').name)
+    earlier = path.read_bytes() if path.is_file() else None
+    try:
+        yield
+    except Exception as error:
+        is_under_way = any(Path(place.file).name == 'loops.py' for place in places(error))
+        if earlier is not None and not is_under_way:
+            write_whole(path, earlier)
+        raise
+
+
+def _check_sampler(model: nn.Module) -> None:
+    """A model keeps the options of its sampler until it generates; see now that they are right."""
+    if getattr(model, 'sampler', None):
+        ImageGenerator(model)
+
+
+def _trouble(runner: Runner, error: Exception) -> str:
+    """What an error in a training means; after what has gone well once it may be one of the code.
+
+    Of the loops, that of training calls that of validation.
+    """
+    loops = [place for place in places(error) if (Path(place.file).name, place.function) == (
+        'loops.py', 'run')]
+    part, sign = ('validation', 'val/') if len(loops) > 1 else ('iteration', 'loss')
+    has_gone_well = any(sign in name for name in runner.message_hub.log_scalars)
+    return '' if has_gone_well else f'The training fails in its first {part}'
 
 
 def _source(dataset: ConfigDict) -> str:
@@ -269,8 +322,10 @@ def _source(dataset: ConfigDict) -> str:
 
 def _with_common(config: str | Path | Config, work_dir: str | Path | None,
                  launcher: str) -> Config:
-    cfg = config if isinstance(config, Config) else Config.fromfile(config)
+    cfg = config if isinstance(config, Config) else read_config_file(config)
     cfg.launcher = launcher
+    if launcher != 'none':
+        rank_environment(launcher)      # stops where the processes were not started by it
     if work_dir is not None:
         cfg.work_dir = str(work_dir)
     elif cfg.get('work_dir') is None:

@@ -56,8 +56,9 @@ def load_what_fits(model: nn.Module, weights: Mapping[str, Tensor]) -> Fit:
         weights: Tensors by the model's names.
 
     Raises:
-        ValueError: If a hook of the model refuses them.
+        ValueError: If a hook of the model refuses them, or they are no floating-point numbers.
     """
+    _check_kinds(model, weights)
     weights, other_sizes, mismatches = dict(weights), [], []
     while True:
         try:
@@ -80,6 +81,32 @@ def load_what_fits(model: nn.Module, weights: Mapping[str, Tensor]) -> Fit:
     return Fit(loaded=tuple(name for name in model.state_dict() if name not in absent),
                missing=tuple(missing), other_sizes=tuple(other_sizes),
                left_over=tuple(found.unexpected_keys), mismatches=tuple(mismatches))
+
+
+def names_that_fit(model: nn.Module, weights: Mapping[str, Tensor]) -> Fit:
+    """As :func:`load_what_fits`, by names and sizes alone: for models whose tensors are spread.
+
+    Args:
+        model: Keeps its values.
+        weights: Tensors by the model's names.
+    """
+    own = model.state_dict()
+    other = [name for name in own if name in weights and own[name].shape != weights[name].shape]
+    return Fit(loaded=tuple(n for n in own if n in weights and n not in other),
+               missing=tuple(name for name in own if name not in weights),
+               other_sizes=tuple(other),
+               left_over=tuple(name for name in weights if name not in own),
+               mismatches=tuple(f'size mismatch for {name}: {tuple(weights[name].shape)} in the '
+                                f'file, {tuple(own[name].shape)} in the model.' for name in other))
+
+
+def _check_kinds(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Copying would round weights of whole numbers on, or drop the half of complex ones."""
+    for name, own in model.state_dict().items():
+        other = weights.get(name)
+        if other is not None and own.is_floating_point() and not other.is_floating_point():
+            raise ValueError(f'The {type(model).__name__} does not take the weights: {name} has '
+                             f'values of {other.dtype}, expected floating-point numbers.')
 
 
 def check_complete(model: nn.Module, fit: Fit, path: str | Path) -> None:

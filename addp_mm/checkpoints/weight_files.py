@@ -306,6 +306,7 @@ def _load_torch(file: BinaryIO, path: str | Path, trust: bool, map_location: Map
     try:
         if trust:
             _compare_checksums(file)
+            # May run code: the user has said that this file is trusted.
             return torch.load(file, map_location, weights_only=False)
         return read_torch_file(file, map_location)
     except UnpicklingError as error:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import os
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentError, ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,27 @@ SAMPLER_FLAGS = dict(steps='num_steps', schedule='schedule', temperature='temper
                      top_p='top_p', rounding='rounding', final='final')
 
 
+class Options(DictAction):
+    """mmengine's action for ``key=value``; anything else is an error of the command line."""
+
+    def __call__(self, parser: ArgumentParser, namespace: Namespace, values: Any,
+                 option_string: str | None = None) -> None:
+        """Add the options to the namespace."""
+        if wrong := [word for word in values if not word.partition('=')[1]]:
+            raise ArgumentError(self, f'expected key=value without spaces, got {wrong[0]!r}')
+        try:
+            super().__call__(parser, namespace, values, option_string)
+        except AssertionError as error:     # of brackets
+            raise ArgumentError(self, str(error)) from error
+
+
 def add_runner_arguments(parser: ArgumentParser) -> None:
     """Add the flags that all of OpenMMLab's training and test tools know."""
     parser.add_argument('--work-dir', help='folder of logs, checkpoints and results')
     parser.add_argument('--amp', action='store_true', help='use mixed precision')
     parser.add_argument('--no-pin-memory', action='store_true',
                         help='turn off pin_memory in the data loaders')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
+    parser.add_argument('--cfg-options', nargs='+', action=Options,
                         help='change settings of the config: key=value; lists as key=a,b or '
                              'key="[a,b]", nested ones as key="[(a,b),(c,d)]", without spaces')
     add_launcher_arguments(parser, 'what started the processes of a distributed run')
@@ -69,7 +83,7 @@ def add_model_arguments(parser: ArgumentParser) -> None:
     parser.add_argument('--cuda-graphs', action='store_true',
                         help='on a GPU, start the kernels of a network as one: faster for small '
                              'batches')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
+    parser.add_argument('--cfg-options', nargs='+', action=Options,
                         help='change settings of the config: key=value')
 
 

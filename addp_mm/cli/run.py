@@ -1,9 +1,9 @@
 """How a command ends: an exit code, and one line on what the user can mend."""
 from __future__ import annotations
 
+import logging
 import re
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,8 +11,8 @@ import torch
 from torch import distributed
 
 from ..engine.interruption import end_with_parent
+from ..error_origin import is_on_purpose, message_of, places
 
-PACKAGE = Path(__file__).resolve().parents[1]
 EXIT_FAILED = 1             # a training failed
 EXIT_USER_ERROR = 2         # as argparse
 EXIT_INTERRUPTED = 130      # what shells report after Ctrl-C
@@ -42,6 +42,7 @@ def run(main: Main, words: Sequence[str] | None = None, resumable: bool = False)
         can mend, both said on stderr, the latter as one line; 130 after Ctrl-C.
     """
     end_with_parent()
+    logging.raiseExceptions = False     # a log file on a full disk has no traceback for each line
     try:
         main(words)
     except KeyboardInterrupt:
@@ -57,9 +58,7 @@ def run(main: Main, words: Sequence[str] | None = None, resumable: bool = False)
         if isinstance(error, (RuntimeError, FloatingPointError)):
             sys.stderr.write(f'{error}\n')
             return EXIT_FAILED
-        # The last part is all of it, but for an error of a data loader's worker process.
-        message = str(error).rpartition(f'\n{type(error).__name__}: ')[2]
-        sys.stderr.write(f'error: {" ".join(message.split())}\n')
+        sys.stderr.write(f'error: {message_of(error)}\n')
         return EXIT_USER_ERROR
     if distributed.is_initialized():
         distributed.destroy_process_group()
@@ -73,18 +72,10 @@ def _what_was_wanted(error: torch.OutOfMemoryError) -> str:
 
 def is_meant_for_user(error: Exception, main: Main) -> bool:
     """Whether an error is about the user's input, see :func:`run`."""
-    path, line = _origin(error)
-    is_ours = PACKAGE in Path(path).resolve().parents or path == main.__code__.co_filename
-    if is_ours and line.startswith('raise') or isinstance(error, ImportError):
+    last = places(error)[-1]
+    is_of_tool = last.file == main.__code__.co_filename and last.line.startswith('raise')
+    if is_of_tool or is_on_purpose(error) or isinstance(error, ImportError):
         return True
-    frames = traceback.extract_tb(error.__traceback__)
-    trains = any(Path(f.filename).name == 'loops.py' and f.name == 'run' for f in frames)
+    trains = any(Path(place.file).name == 'loops.py' and place.function == 'run'
+                 for place in places(error))
     return isinstance(error, OSError) and not trains
-
-
-def _origin(error: Exception) -> tuple[str, str]:
-    """File and source line where an error was raised, be it in a data loader's worker process."""
-    if 'in DataLoader worker process' in str(error):    # it holds the worker's traceback as text
-        return re.findall(r'File "(.+)", line \d+, in .+\n +(.*)', str(error))[-1]
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return last.filename, last.line or ''

@@ -23,6 +23,7 @@ _FORMATS = ('JPEG', 'MPO', 'PNG', 'PPM', 'BMP', 'TIFF', 'WEBP', 'GIF', 'JPEG2000
             'PSD', 'QOI', 'HEIF')
 _WITH_ALPHA = ('RGBA', 'LA', 'PA', 'RGBa', 'La')
 _MEGA = 1_000_000
+_ORIENTATION, _ON_ITS_SIDE = 274, (5, 6, 7, 8)      # of EXIF
 # Formats that a decoder fills up with grey when they are cut off: start, last part, its end.
 _JPEG_START, _JPEG_SCAN, _JPEG_END = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
 PNG_START, _PNG_END = b'\x89PNG\r\n\x1a\n', b'IEND'
@@ -89,6 +90,32 @@ def open_picture(data: bytes) -> Image.Image:
     """
     check_whole(data)
     return _open(data) or Image.fromarray(decode_image(data))
+
+
+def read_values(path: str | os.PathLike) -> np.ndarray:
+    """The values of a picture file as they are stored, upright; for labels, which must not change.
+
+    Returns:
+        (H, W), of a colour picture (H, W, channels), in the type of the file.
+
+    Raises:
+        ValueError: As :func:`decode_image`.
+    """
+    try:
+        return np.asarray(_upright(open_picture(Path(path).read_bytes())))
+    except (OSError, SyntaxError) as error:     # of broken data
+        raise ValueError(first_line(error)) from error
+
+
+def shown_size(path: str | os.PathLike) -> tuple[int, int]:
+    """Width and height of a picture file once it is upright, without reading its pixels.
+
+    Raises:
+        ValueError: As :func:`decode_image`.
+    """
+    picture = open_picture(Path(path).read_bytes())
+    is_turned = picture.getexif().get(_ORIENTATION, 1) in _ON_ITS_SIDE
+    return picture.size[::-1] if is_turned else picture.size
 
 
 def format_of(data: bytes) -> str:

@@ -53,7 +53,7 @@ def source_of(dataset: Any) -> str:
 def classes_of(dataset: Any) -> tuple[str, ...]:
     """What a data set (no wrapper) calls its classes; empty if it has none."""
     metainfo = getattr(dataset, 'metainfo', None)
-    return tuple(metainfo.get('classes') or ()) if isinstance(metainfo, dict) else ()
+    return tuple(map(str, metainfo.get('classes') or ())) if isinstance(metainfo, dict) else ()
 
 
 def label_names(dataset: Any) -> tuple[str, ...]:
@@ -85,11 +85,11 @@ def file_categories(path: str, backend_args: dict | None = None) -> dict[int, st
 
 def count_instances(dataset: Any) -> InstanceCount | None:
     """Count the objects of a data set (no wrapper); None if it is not one of detection."""
-    if not len(dataset) or 'instances' not in _info(dataset, 0):
+    if not len(dataset) or 'instances' not in info_of(dataset, 0):
         return None
     count = InstanceCount()
     for index in range(len(dataset)):
-        for instance in _info(dataset, index)['instances']:
+        for instance in info_of(dataset, index)['instances']:
             left, top, right, bottom = instance.get('bbox', (0, 0, 1, 1))
             if instance.get('ignore_flag'):
                 count.crowds += 1
@@ -98,6 +98,12 @@ def count_instances(dataset: Any) -> InstanceCount | None:
                 count.without_mask += not instance.get('mask')
                 count.by_label[instance.get('bbox_label')] += 1
     return count
+
+
+def loads_masks(dataset: Any) -> bool:
+    """Whether the pipeline of a data set (no wrapper) reads the outlines of instances."""
+    transforms = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
+    return any(getattr(transform, 'with_mask', False) for transform in transforms)
 
 
 def read_maps(dataset: Any, at_most: int) -> Iterator[tuple[str, np.ndarray]]:
@@ -115,11 +121,11 @@ def read_maps(dataset: Any, at_most: int) -> Iterator[tuple[str, np.ndarray]]:
     """
     transforms = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
     loader = next((t for t in transforms if type(t).__name__ == 'LoadAnnotations'), None)
-    if loader is None or not len(dataset) or 'seg_map_path' not in _info(dataset, 0) \
-            or 'instances' in _info(dataset, 0):
+    if loader is None or not len(dataset) or 'seg_map_path' not in info_of(dataset, 0) \
+            or 'instances' in info_of(dataset, 0):
         return
     for index in np.unique(np.linspace(0, len(dataset) - 1, at_most).round().astype(int)):
-        info = dict(_info(dataset, int(index)))
+        info = dict(info_of(dataset, int(index)))
         _check_file(info['seg_map_path'], loader)
         yield info['seg_map_path'], loader({**info, 'seg_fields': []})['gt_seg_map']
 
@@ -146,7 +152,8 @@ def check_pixels(labels: Any, path: str | None, classes: Sequence[str],
             f'{len(classes)} classes, or {for_ignored} for ignored. ({_BACKGROUND})')
 
 
-def _info(dataset: Any, index: int) -> dict:
+def info_of(dataset: Any, index: int) -> dict:
+    """What a data set (no wrapper) knows of a picture before it loads it."""
     return dataset.get_data_info(index) if hasattr(dataset, 'get_data_info') else {}
 
 

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmengine.config import Config
 from torch import Tensor
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 
 from ..checkpoints.weight_files import load_weights
+from ..config_file import read_config_file
 from ..registry import MODELS
 
 LAYERS = ('features', 'logits')
@@ -40,7 +40,7 @@ class ClassifierFeatures(FeatureExtractorBase):
         if feature_extractor_weights_path is None or classifier_config is None:
             raise ValueError('A classifier as feature extractor needs its config and its weights, '
                              f'got {classifier_config} and {feature_extractor_weights_path}.')
-        self.classifier = MODELS.build(Config.fromfile(classifier_config).model)
+        self.classifier = MODELS.build(read_config_file(classifier_config).model)
         self.classifier.load_state_dict(load_weights(feature_extractor_weights_path))
 
     @staticmethod

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch import Tensor
 
+from ..config_file import read_config_file
 from ..generation import as_saved
 from ..models.layers import FrozenModule
 from .image_set import ImageSet
@@ -73,7 +73,7 @@ def load_tokenizer(config: str | Path, weights: str | None = None,
         FileNotFoundError: If a file does not exist.
         ValueError: If the config has no tokenizer, or names no weights.
     """
-    model = Config.fromfile(config).get('model', {})
+    model = read_config_file(config).get('model', {})
     frozen = model.get('data_preprocessor', {}).get('tokenizer')
     if frozen is None and 'tokenizer' in model:
         frozen = dict(model=model.tokenizer)

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 BLENDINGS = ('soft', 'hard')
+MAX_PIXELS = 178_956_970      # of an enlarged image; Pillow refuses files of twice as many
 
 
 class Inpainting:
@@ -124,12 +125,16 @@ def extend(image: Tensor, left: int = 0, top: int = 0, right: int = 0,
         The larger image, black in its margins, and the mask.
 
     Raises:
-        ValueError: If a margin is negative or all are 0.
+        ValueError: If a margin is negative, all are 0, or the image becomes too large.
     """
     margins = (left, right, top, bottom)
     if min(margins) < 0 or max(margins) == 0:
         raise ValueError('Outpainting needs margins of at least 0 pixels, not all of them 0, got '
                          f'{left=}, {top=}, {right=}, {bottom=}.')
+    height, width = image.shape[1] + top + bottom, image.shape[2] + left + right
+    if height * width > MAX_PIXELS:
+        raise ValueError(f'The margins make an image of {width} x {height} pixels, expected at '
+                         f'most {MAX_PIXELS // 10**6} megapixels: name smaller ones.')
     mask = torch.zeros(image.shape[1:], dtype=torch.bool, device=image.device)
     return F.pad(image, margins), F.pad(mask, margins, value=True)
 

@@ -14,6 +14,7 @@ from mmengine.registry import DefaultScope
 from ..apis.machine import optim_wrappers
 from ..apis.model_source import find_shipped
 from ..atomic_write import write_whole
+from ..config_file import read_config_file
 from ..registry import MODELS
 from .images import ImageSet
 from .length import batches_per_epoch, measure_seconds_per_iter, set_length
@@ -168,7 +169,7 @@ def _name_inputs(cfg: Config, out: Path) -> None:
     preprocessor = cfg.model.get('data_preprocessor') or {}
     for key, source in (('tokenizer', 'vqgan'), ('token_predictor', 'mage')):
         if key in preprocessor:
-            earlier = Config.fromfile(out / 'configs' / f'{source}.py')
+            earlier = read_config_file(out / 'configs' / f'{source}.py')
             preprocessor[key].checkpoint = str(
                 out / source / f'epoch_{earlier.train_cfg.max_epochs}.pth')
 

@@ -8,6 +8,7 @@ from mmengine.config import Config
 
 from ..apis.model_source import find_shipped
 from ..atomic_write import write_whole
+from ..config_file import read_config_file
 from .labels import LabelledImages
 
 # The configs that each encoder starts from. What is written is of the images at hand.
@@ -38,7 +39,7 @@ def write_dense_configs(found: LabelledImages, annotations: Path, pretrained: Pa
     if not config.is_file():
         raise FileNotFoundError(f'Expected the config of a pre-training at {config}, there is '
                                 'none: name the --out of train_from_folder.py.')
-    encoder = Config.fromfile(config, import_custom_modules=False)
+    encoder = read_config_file(config, import_custom_modules=False)
     checkpoint = pretrained / 'addp' / f'epoch_{encoder.train_cfg.max_epochs}.pth'
     if not checkpoint.is_file():
         raise FileNotFoundError(f'{checkpoint} is not there yet: let the pre-training end first.')

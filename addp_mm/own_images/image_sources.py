@@ -55,7 +55,7 @@ def check_places(source: Path, out: Path) -> None:
     Raises:
         ValueError: If they would.
     """
-    inner, outer = source.resolve(), out.resolve()
+    inner, outer = (Path(os.path.realpath(path)) for path in (source, out))
     if inner == outer or outer / 'images' in (inner, *inner.parents):
         raise ValueError(f'{shown_name(out)} holds the images themselves, to which copies would be '
                          'added: give another --out.')

@@ -8,18 +8,20 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-from PIL import Image
 from scipy import ndimage
 
 from ..datasets.digit_scenes import describe_mask
 from ..datasets.image_folder import EXTENSIONS
+from ..datasets.image_reader import read_pixels, read_values, shown_size
 
 MAX_CATEGORIES = 254    # of maps with 8 bits, beside the background
 _LOSSY = ('.jpg', '.jpeg')
 _ALL_OF_8_BITS = 255
+_WHITE = 127            # of masks: what is brighter belongs to the object
+_Content = TypeVar('_Content')
 
 
 @dataclass
@@ -133,9 +135,8 @@ def _only_image(folder: Path) -> Path:
 def _objects_of_masks(folder: Path) -> Callable[[tuple[int, int]], Iterator[np.ndarray]]:
     def read(size: tuple[int, int]) -> Iterator[np.ndarray]:
         for path in _image_files(folder / 'masks'):
-            with Image.open(path) as mask:
-                _check_size(path, size, folder)
-                yield np.asarray(mask.convert('L')) > 127
+            _check_size(path, size, folder)
+            yield _read(read_pixels, path).max(-1) > _WHITE
     return read
 
 
@@ -181,11 +182,11 @@ def read_label_image(path: Path) -> np.ndarray:
     if path.suffix.lower() in _LOSSY:
         raise ValueError(f'{path} is a JPEG, which changes values: expected label images as PNG or '
                          'TIFF.')
-    with Image.open(path) as image:
-        values = np.asarray(image)
+    values = _read(read_values, path)
     if values.ndim != 2:
-        raise ValueError(f'{path} is a colour picture ({image.mode}), expected a label image: one '
-                         'channel, 0 for the background and another value for each object.')
+        raise ValueError(f'{path} is a colour picture of {values.shape[-1]} channels, expected a '
+                         'label image: one channel, 0 for the background and another value for '
+                         'each object.')
     if values.dtype == bool:
         values = values.astype(np.uint8)
     if values.dtype.kind == 'f' and not np.array_equal(values, np.round(values)):
@@ -217,8 +218,7 @@ def _collect(root: Path, category: str, pairs: Iterable[tuple[Path, Callable]]) 
     found = LabelledImages(root, [], [], [dict(id=1, name=category)])
     num_empty = num_overlapping = 0
     for path, read in pairs:
-        with Image.open(path) as image:
-            width, height = image.size
+        width, height = _read(shown_size, path)
         number, covered = len(found.images) + 1, np.zeros((height, width), bool)
         found.images.append(dict(id=number, file_name=path.relative_to(root).as_posix(),
                                  width=width, height=height))
@@ -240,11 +240,17 @@ def _collect(root: Path, category: str, pairs: Iterable[tuple[Path, Callable]]) 
 
 
 def _check_size(path: Path, size: tuple[int, int], expected_by: Path) -> None:
-    with Image.open(path) as image:
-        if image.size != size:
-            raise ValueError(f'{path} has {image.width} x {image.height} pixels, expected '
-                             f'{size[0]} x {size[1]} ({expected_by}): labels and pictures must '
-                             'have one size.')
+    width, height = _read(shown_size, path)
+    if (width, height) != size:
+        raise ValueError(f'{path} has {width} x {height} pixels, expected {size[0]} x {size[1]} '
+                         f'({expected_by}): labels and pictures must have one size.')
+
+
+def _read(reader: Callable[[Path], _Content], path: Path) -> _Content:
+    try:
+        return reader(path)
+    except ValueError as error:
+        raise ValueError(f'{path} cannot be read ({error}): mend it, or take it out.') from error
 
 
 def _image_files(folder: Path) -> list[Path]:

@@ -5,8 +5,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine.config import Config
-
+from ..config_file import read_config_file
 from .images import LABEL_FOLDERS
 from .trainings import Stage
 
@@ -41,7 +40,7 @@ def dense_commands(tools: Path, configs: Sequence[Path]) -> list[str]:
     lines = ['Detection and segmentation (docs/dense.md: their environment), then pictures of what '
              'is found:']
     for config in configs:
-        cfg = Config.fromfile(config, import_custom_modules=False)
+        cfg = read_config_file(config, import_custom_modules=False)
         work_dir = Path(cfg.work_dir)
         checkpoint = work_dir / f'iter_{cfg.train_cfg.max_iters}.pth'
         lines += ['  ' + _line(tools / 'train.py', config),

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from .images import ImageSet
 from .quality import Verdict, judge_predictor, judge_tokenizer
 from .trainings import Stage
 
+_SPECIAL = re.compile(r'([\\`*_{}\[\]<>#|~$&!])')
 READING = {
     'vqgan': '`variation_kept` (0 to 1) is the share of what differs within an image that its '
              'reconstruction keeps: above 0.75 is good, and what the tokenizer loses, no later '
@@ -60,9 +62,10 @@ def write_report(path: Path, images: ImageSet, sizes: str, stages: Sequence[Stag
           for stage in stages for verdict in [judge(stage)]],
         *([f'- samples: **{samples.word}**, {samples.reason}'] if samples else []),
         '## Images',
-        f'{images.num_train} images of {images.source} to train with and {images.num_val} that are '
-        f'held out, as crops of {images.image_size} pixels, scale {images.scale}.',
-        *[f'- {note}' for note in images.notes],
+        f'{images.num_train} images of {escaped(images.source)} to train with and '
+        f'{images.num_val} that are held out, as crops of {images.image_size} pixels, scale '
+        f'{images.scale}.',
+        *[f'- {escaped(note)}' for note in images.notes],
         f'{sizes}',
     ]
     for name, (title, caption) in PICTURES.items():
@@ -72,6 +75,11 @@ def write_report(path: Path, images: ImageSet, sizes: str, stages: Sequence[Stag
         parts += _stage_section(stage, links[f'curves_{stage.name}'])
     parts += ['## Going on by hand', _commands(stages)]
     write_whole(path, ('\n\n'.join(parts) + '\n').encode())
+
+
+def escaped(text: str) -> str:
+    """A text that Markdown shows as it is: names of files may hold anything."""
+    return _SPECIAL.sub(r'\\\1', ' '.join(text.split()))
 
 
 def _stage_section(stage: Stage, curves: str) -> list[str]:

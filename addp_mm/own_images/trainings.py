@@ -16,6 +16,7 @@ from typing import Any
 from mmengine.config import Config
 
 from ..checkpoints.weight_files import load_checkpoint, sha256_of
+from ..config_file import change_config, read_config_file
 from ..engine.hooks import FROZEN_WEIGHTS
 from ..engine.interruption import PARENT
 from ..result_folder import try_lock
@@ -63,8 +64,8 @@ class Stage:
     @cached_property
     def cfg(self) -> Config:
         """The config with its options; what it imports is not imported."""
-        cfg = Config.fromfile(self.config, import_custom_modules=False)
-        cfg.merge_from_dict(dict(self.options))
+        cfg = read_config_file(self.config, import_custom_modules=False)
+        change_config(cfg, self.options)
         return cfg
 
     @property
@@ -118,7 +119,7 @@ def chain_stages(config_dir: Path, out: Path, options: Mapping[str, Any]) -> lis
     stages: dict[str, Stage] = {}
     for name in TITLES:
         path = _find_config(config_dir, name)
-        cfg = Config.fromfile(path, import_custom_modules=False)
+        cfg = read_config_file(path, import_custom_modules=False)
         wanted = {key: str(stages[source].checkpoint)
                   for key, source in INPUTS.items() if get_setting(cfg, key) is not None}
         wanted.update(options)

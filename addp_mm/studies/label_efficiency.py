@@ -19,6 +19,7 @@ from mmengine.config import Config
 from ..apis.train import build_runner
 from ..atomic_write import write_json, write_whole
 from ..checkpoints.weight_files import sha256_of
+from ..config_file import read_config_file
 from ..result_folder import ResultFolder
 from .tables import markdown_table, mean_and_spread
 
@@ -118,7 +119,7 @@ def method_config(config_dir: Path, method: Method, seed: int, rate: float | Non
     if not path.is_file():
         raise FileNotFoundError(f'There is no config {path}.')
     # Laying out the text of a config takes seconds.
-    cfg = Config(Config.fromfile(path).to_dict(), format_python_code=False)
+    cfg = Config(read_config_file(path).to_dict(), format_python_code=False)
     changes = {'randomness.seed': seed, **method.options}
     if rate is None:
         changes['model.gallery.dataset.labels_seed'] = seed

@@ -29,7 +29,7 @@ train_dataloader = dict(
         metainfo=metainfo,
         filter_cfg=dict(filter_empty_gt=False),  # `indices` count all pictures
         pipeline=[
-            dict(type='LoadImageFromFile'),
+            dict(type='LoadImageFromFile', backend_args=dict(backend='addp_pictures')),
             dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
             dict(
                 type='RandomCrop',
@@ -50,7 +50,7 @@ val_dataloader = dict(
         metainfo=metainfo,
         test_mode=True,
         pipeline=[
-            dict(type='LoadImageFromFile'),
+            dict(type='LoadImageFromFile', backend_args=dict(backend='addp_pictures')),
             dict(type='Resize', scale_factor=1.0),
             dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
             dict(

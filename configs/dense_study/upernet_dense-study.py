@@ -22,7 +22,7 @@ train_dataloader = dict(
         img_suffix='.png',
         metainfo=metainfo,
         pipeline=[
-            dict(type='LoadImageFromFile'),
+            dict(type='LoadImageFromFile', backend_args=dict(backend='addp_pictures')),
             dict(type='LoadAnnotations'),
             dict(type='RandomCrop', crop_size=crop_size),
             dict(type='RandomFlip', prob=[0.25, 0.25], direction=['horizontal', 'vertical']),
@@ -37,7 +37,7 @@ val_dataloader = dict(
         img_suffix='.png',
         metainfo=metainfo,
         pipeline=[
-            dict(type='LoadImageFromFile'),
+            dict(type='LoadImageFromFile', backend_args=dict(backend='addp_pictures')),
             dict(type='LoadAnnotations'),
             dict(type='PackSegInputs')
         ]))

@@ -19,7 +19,7 @@ model = dict(
     train_cfg=dict(rpn_proposal=dict(max_per_img=400), rcnn=dict(sampler=dict(num=64))),
     test_cfg=dict(rcnn=dict(max_per_img=_base_.max_objects)))
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadImageFromFile', backend_args=dict(backend='addp_pictures')),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(type='RandomCrop', crop_size=crop, recompute_bbox=True),
     dict(type='FilterAnnotations', min_gt_bbox_wh=(2, 2)),

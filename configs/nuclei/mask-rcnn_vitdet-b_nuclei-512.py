@@ -14,7 +14,7 @@ model = dict(
     roi_head=dict(bbox_head=dict(num_classes=1), mask_head=dict(num_classes=1)),
     test_cfg=dict(rcnn=dict(max_per_img=_base_.max_objects)))
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadImageFromFile', backend_args=dict(backend='addp_pictures')),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     # Nuclei of a few pixels are many: they are enlarged to the patches of 16.
     dict(type='RandomResize', scale=crop, ratio_range=(1.0, 3.0), keep_ratio=True),

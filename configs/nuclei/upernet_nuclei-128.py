@@ -16,7 +16,7 @@ model = dict(
     auxiliary_head=dict(num_classes=2),
     test_cfg=dict(crop_size=crop, stride=(96, 96)))
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadImageFromFile', backend_args=dict(backend='addp_pictures')),
     dict(type='LoadAnnotations'),
     dict(type='RandomCrop', crop_size=crop),
     *_base_.flips,

@@ -12,7 +12,7 @@ model = dict(
     decode_head=dict(num_classes=2),
     auxiliary_head=dict(num_classes=2))
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadImageFromFile', backend_args=dict(backend='addp_pictures')),
     dict(type='LoadAnnotations'),
     dict(type='RandomResize', scale=crop, ratio_range=(1.0, 3.0), keep_ratio=True),
     dict(type='RandomCrop', crop_size=crop),

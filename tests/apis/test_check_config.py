@@ -5,16 +5,9 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
-from mmengine.registry import HOOKS, MODELS
 from torch import nn
-from torch.utils.data import DataLoader
 
-from addp_mm.apis.check_config import (
-    check_custom_keys,
-    check_options,
-    check_settings,
-    unknown_names_explained,
-)
+from addp_mm.apis.check_config import check_custom_keys, check_options, check_settings
 from addp_mm.models.addp import ADDPViT
 from addp_mm.models.mage import MAGE
 
@@ -60,11 +53,6 @@ def test_options_that_are_read_pass(key: str):
     ({'env_cfg.cudnn_benchmrk': True}, "did you mean 'cudnn_benchmark'"),
     ({'randomness.sed': 1}, "did you mean 'seed'"),
     ({'auto_scale_lr.base_batchsize': 1}, "did you mean 'base_batch_size'"),
-    ({'optim_wrapper.clip_grad.max_norm': -1}, 'max_norm must be a positive number, got -1'),
-    ({'optim_wrapper.clip_grad.max_norm': 0}, 'got 0: gradients would vanish'),
-    ({'optim_wrapper.clip_grad.max_norm': float('nan')}, 'got nan'),
-    ({'optim_wrapper.clip_grad': dict(type='value', clip_value=0)}, 'clip_value must be'),
-    ({'optim_wrapper.clip_grad.maxnorm': 1}, "did you mean 'max_norm'"),
     ({'optim_wrapper.paramwise_cfg.norm_decay_mul': 0}, "did you mean 'norm_decay_mult'"),
     ({'optim_wrapper.paramwise_cfg.custom_keys.pos_embed.lr_mul': 2}, "did you mean 'lr_mult'"),
     ({'optim_wraper': dict(type='OptimWrapper')}, "'optim_wraper' of the config; did you mean")])
@@ -93,24 +81,6 @@ def test_keys_that_match_no_parameter_are_refused():
     cfg.optim_wrapper.paramwise_cfg.custom_keys = {'backbone.pos_embd': dict(lr_mult=2.)}
     with pytest.raises(ValueError, match="pos_embd is in .*; did you mean 'pos_embed'"):
         check_custom_keys(cfg, model)
-
-
-@pytest.mark.parametrize('build, message', [
-    (lambda: MODELS.build(dict(type='TokenHead', bukket=1)), r"'bukket' \(model\.bukket\); did you "
-                                                            "mean 'bucket'"),
-    (lambda: HOOKS.build(dict(type='SyncBuffersHook', x=1)), "no setting 'x'"),
-    (lambda: DataLoader([1], batchsize=2), "did you mean 'batch_size'")])
-def test_constructors_that_refuse_are_explained(build, message: str):
-    cfg = Config(dict(default_scope='mmpretrain', model=dict(type='TokenHead', bukket=1)))
-    with pytest.raises(ValueError, match=message), unknown_names_explained(cfg):
-        from mmengine.registry import DefaultScope
-        with DefaultScope.overwrite_default_scope('mmpretrain'):
-            build()
-
-
-def test_other_errors_stay_as_they_are():
-    with pytest.raises(TypeError, match='unsupported operand'), unknown_names_explained(Config()):
-        _ = 1 + 'a'
 
 
 def test_unknown_keys_of_our_own_dictionaries_are_refused():

@@ -13,6 +13,7 @@ from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from PIL import Image
 
 from addp_mm.apis import machine
 from addp_mm.apis.train import test_config as config_of_test
@@ -186,6 +187,35 @@ def test_mistakes_of_the_user_are_one_line(config_file, capsys, words, message):
     assert re.search(message, error)
 
 
+@pytest.mark.parametrize('option, message', [
+    ('train_dataloader.dataset.pipeline.2.type=ResizeEdge',    # of two sizes
+     'The training fails in its first iteration: RuntimeError: stack expects .*, line'),
+    ('val_dataloader.dataset.pipeline.2.type=ResizeEdge',
+     'The training fails in its first validation: RuntimeError: stack expects'),
+    ('train_dataloader.dataset.pipeline.1.type=PackInputs',
+     'The step .* of a pipeline fails: KeyError: '),
+    ('model.foo=1', r"TinyModel has no setting 'foo' \(model.foo\)"),
+    ('optim_wrapper.optimizer.betas=3', r'AdamW \(optim_wrapper.optimizer.type\) cannot be built'),
+    ('randomness.seed=-1', 'The runner of the config cannot be built: ValueError: Seed must'),
+    ('train_dataloader.batch_size=two', 'train_dataloader cannot be built: ValueError: batch'),
+    ('default_hooks.checkpoint.out_dir=images/0.png', 'Checkpoints cannot be written to images')])
+def test_what_a_library_refuses_is_one_line(config_file, capsys, option, message):
+    Image.new('RGB', (24, 12)).save('images/9.png')
+    assert run('train', config_file, '--work-dir', 'out', '--cfg-options', option) == 2
+    error = capsys.readouterr().err
+    assert error.count('\n') == 1 and re.search(message, error)
+
+
+def test_a_start_that_is_refused_leaves_the_config(config_file, capsys):
+    words = [config_file, '--work-dir', 'out', '--cfg-options', 'train_cfg.max_epochs=1']
+    assert run('train', *words) == 0
+    before = Path('out', 'tiny.py').read_bytes()
+    assert run('train', *words, 'optim_wrapper.optimizer.lr=0.5') == 2
+    assert 'holds a run with other settings' in capsys.readouterr().err
+    assert run('train', *words, 'model.foo=1') == 2
+    assert Path('out', 'tiny.py').read_bytes() == before
+
+
 def test_a_batch_norm_of_one_value_is_one_line(tmp_path, capsys):
     config = write_config(tmp_path, custom_hooks=[dict(type='PoolToOneValue')])
     assert run('train', config, '--work-dir', 'out') == 2
@@ -277,7 +307,7 @@ def test_flags_of_testing_reach_the_config(tmp_path):
 
 
 @pytest.mark.parametrize('launcher, variables, expected', [
-    ('pytorch', {}, {}),
+    ('pytorch', dict(RANK='0'), {}),
     ('mpi', dict(OMPI_COMM_WORLD_RANK='3', OMPI_COMM_WORLD_SIZE='4',
                  OMPI_COMM_WORLD_LOCAL_RANK='1', MASTER_ADDR='host'),
      dict(RANK='3', WORLD_SIZE='4', LOCAL_RANK='1', MASTER_PORT='29500')),
@@ -292,6 +322,9 @@ def test_rank_is_read_from_the_launcher(monkeypatch, launcher, variables, expect
     assert machine.rank_environment(launcher) == expected
 
 
-def test_launcher_without_its_variables_is_explained():
+def test_launcher_without_its_variables_is_explained(monkeypatch):
+    monkeypatch.delenv('RANK', raising=False)
+    with pytest.raises(ValueError, match='--launcher pytorch expects .* torchrun'):
+        machine.rank_environment('pytorch')
     with pytest.raises(ValueError, match='SLURM_PROCID.*start the processes with srun'):
         machine.rank_environment('slurm')

@@ -6,14 +6,16 @@ import sys
 from pathlib import Path
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
 from PIL import Image
 
 import addp_mm  # noqa: F401  registers what the config names
+from addp_mm.cli.arguments import Options
 from addp_mm.cli.run import run
+from addp_mm.config_file import change_config, read_config_file
 from addp_mm.models.addp import ADDPDataPreprocessor
 from addp_mm.registry import DATASETS, MODELS
 from addp_mm.visualization import draw_mask_ratios, training_view
@@ -27,7 +29,7 @@ def parse_args(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--num-images', type=int, default=6, help='(default: 6)')
     parser.add_argument('--split', choices=['train', 'val'], default='train')
     parser.add_argument('--seed', type=int, default=0, help='of images and masks (default: 0)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, help='key=value')
+    parser.add_argument('--cfg-options', nargs='+', action=Options, default={}, help='key=value')
     return parser.parse_args(words)
 
 
@@ -54,8 +56,8 @@ def read_images(cfg: Config, split: str, count: int) -> dict:
 def main(words: list[str] | None = None) -> None:
     """Write the pictures and print where they are."""
     args = parse_args(words)
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options)
+    cfg = read_config_file(args.config)
+    change_config(cfg, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     set_random_seed(args.seed)
     try:

@@ -1,6 +1,7 @@
 """Checkpoints that survive an interruption at any moment."""
 from __future__ import annotations
 
+import os
 import os.path as osp
 import signal
 import sys
@@ -132,6 +133,7 @@ class AtomicCheckpointHook(CheckpointHook):
             self.backend_args = dict(backend='addp_atomic')
         super().before_train(runner)
         if is_local and is_main_process():
+            _make_folder(self.out_dir)
             for folder in {self.out_dir, runner.work_dir}:
                 for path in remove_partial(folder):
                     runner.logger.info(f'Removed {path}, left half written by a killed run.')
@@ -351,6 +353,15 @@ def _backend_counts(runner: Runner | FlexibleRunner) -> bool:
     """Whether a checkpoint is written as the hook says: mmengine's strategies drop its backend."""
     return not isinstance(runner, FlexibleRunner) or isinstance(
         runner.strategy, FullyShardStrategy)
+
+
+def _make_folder(path: str) -> None:
+    """Not at the first checkpoint, which may come after hours."""
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f'Checkpoints cannot be written to {path}: {error.strerror}. Set another '
+                         'default_hooks.checkpoint.out_dir.') from error
 
 
 def _trains(runner: Runner | FlexibleRunner) -> bool:

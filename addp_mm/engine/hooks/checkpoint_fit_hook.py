@@ -2,16 +2,19 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel
-from mmengine.runner import BaseLoop, FlexibleRunner, Runner
+from mmengine.runner import BaseLoop, Runner
 
 from ...checkpoints.finite_weights import check_finite
-from ...checkpoints.fit import check_complete, check_start, load_what_fits
+from ...checkpoints.fit import check_complete, check_start, load_what_fits, names_that_fit
 from ...checkpoints.weight_files import state_dict_of
 from ...registry import HOOKS
 from ..unwrapped import unwrapped
+
+_STRATEGIES = ('SingleDeviceStrategy', 'DDPStrategy', 'FullyShardStrategy')
 
 
 @HOOKS.register_module()
@@ -21,7 +24,8 @@ class CheckpointFitHook(Hook):
     Before a test or a validation no tensor may keep its start value. The start values of a
     training (``load_from``) must hold the whole encoder, and other parts whole or not at all; a
     head may have other classes. What starts anew is warned of. Resuming is left to
-    :class:`AtomicCheckpointHook`, sharded models to their strategy.
+    :class:`AtomicCheckpointHook`. With a ``FlexibleRunner`` it knows the strategies that keep the
+    names of the model: on one device, copied to several, and :class:`FullyShardStrategy`.
 
     The weights may stand under 'state_dict', 'model' or 'module', be arrays of numpy, or have the
     '_orig_mod.' of ``torch.compile`` in their names.
@@ -33,7 +37,8 @@ class CheckpointFitHook(Hook):
         Raises:
             ValueError: If it does not fit, or holds numbers that are not finite.
         """
-        if isinstance(runner, FlexibleRunner):
+        strategy = getattr(runner, 'strategy', None)        # of a FlexibleRunner
+        if strategy is not None and type(strategy).__name__ not in _STRATEGIES:
             return
         weights = state_dict_of(checkpoint, runner._load_from)
         original = checkpoint.get('state_dict')
@@ -46,7 +51,8 @@ class CheckpointFitHook(Hook):
         check_finite(weights, runner._load_from)
         model = unwrapped(runner.model)
         model = model.module if isinstance(model, BaseTTAModel) else model
-        fit = load_what_fits(model, checkpoint['state_dict'])
+        compare = names_that_fit if _is_spread(strategy) else load_what_fits
+        fit = compare(model, checkpoint['state_dict'])
         if trains:
             for note in check_start(model, fit, runner._load_from):
                 runner.logger.warning(note)
@@ -54,3 +60,7 @@ class CheckpointFitHook(Hook):
         check_complete(model, fit, runner._load_from)
         if fit.left_over:
             runner.logger.warning(f'{runner._load_from}: {fit}.')
+
+
+def _is_spread(strategy: Any) -> bool:
+    return type(strategy).__name__ == 'FullyShardStrategy'

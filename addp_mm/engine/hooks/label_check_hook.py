@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,13 +13,17 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
+from ...datasets.coco_file import coco_fault
+from ...datasets.labelled_pictures import check_pictures
 from ...datasets.labels import (
     check_pixels,
     classes_of,
     count_instances,
     file_categories,
+    info_of,
     label_names,
     leaves,
+    loads_masks,
     read_maps,
     source_of,
 )
@@ -29,6 +34,7 @@ from ..unwrapped import unwrapped
 IGNORED = 255       # mmseg's value of pixels without a label
 MAPS_READ = 200     # of each data set, before a run
 ZERO_ITERATIONS = 100
+LARGE_FILE = 100_000_000        # bytes
 # The heads that are given the labels of the data, by the names that the libraries give them; those
 # of proposals, of a second kind of map (HTC's semantic head) and of others have their own classes.
 _JUDGED = ('head', 'decode_head', 'auxiliary_head', 'bbox_head', 'mask_head', 'mask_iou_head',
@@ -177,9 +183,21 @@ def _check_data(dataset: Any, model: nn.Module, is_training: bool = False,
         for metric in metrics:
             _check_metric(metric, found, leaf)
         if is_main_process():
+            if is_training:
+                _check_file(leaf)
+            check_pictures(leaf, MAPS_READ)
             _check_instances(leaf, found, is_training, model)
             _check_maps(leaf, found, is_training, _ignored(model, metrics))
     return names
+
+
+def _check_file(leaf: Any) -> None:
+    """Look for what mmdet passes over in a file of COCO's format; for large ones it takes long."""
+    path = Path(str(getattr(leaf, 'ann_file', '')))
+    is_small = path.is_file() and path.stat().st_size < LARGE_FILE
+    if is_small and path.suffix == '.json' and hasattr(leaf, 'cat_ids') \
+            and (fault := coco_fault(path)):
+        raise ValueError(f'{path} {fault}')
 
 
 def _check_metric(metric: Any, names: tuple[str, ...], leaf: Any) -> None:
@@ -187,10 +205,20 @@ def _check_metric(metric: Any, names: tuple[str, ...], leaf: Any) -> None:
     api = getattr(metric, '_coco_api', None)
     if api is None or not getattr(leaf, 'cat_ids', None):
         return
+    _check_metric_pictures(api, leaf)
     categories = {number: category['name'] for number, category in api.cats.items()}
     numbers = api.getCatIds(catNms=list(names))
     _compare(tuple(categories[number] for number in numbers), 'The annotation file of the metric',
              names, source_of(leaf))
+
+
+def _check_metric_pictures(api: Any, leaf: Any) -> None:
+    for info in (info_of(leaf, index) for index in range(len(leaf))):
+        named = api.imgs.get(info.get('img_id'), {}).get('file_name', 'none')
+        if Path(named).name != Path(str(info.get('img_path'))).name:
+            raise ValueError(f'The annotation file of the metric has another picture of the number '
+                             f'{info.get("img_id")} than {source_of(leaf)}: {named}, there '
+                             f'{info.get("img_path")}. Set the same ann_file for both.')
 
 
 def _check_instances(leaf: Any, names: tuple[str, ...], is_training: bool,
@@ -214,11 +242,13 @@ def _check_instances(leaf: Any, names: tuple[str, ...], is_training: bool,
         logger.warning(f'{source} has no usable instance of {len(missing)} of {len(names)} '
                        f'classes: {listed(missing)}. They will not be learned.')
     _check_unused_categories(leaf, names, logger)
-    if is_training and count.without_mask == count.usable and any(
-            name.rpartition('.')[2] == 'mask_head' for name, _ in model.named_modules()):
-        raise ValueError(f'{source} has no outline (segmentation) of any instance, which the mask '
-                         'head learns from: add them, or set model.roi_head.mask_head=None and '
-                         'with_mask=False.')
+    has_mask_head = any(
+        name.rpartition('.')[2] == 'mask_head' for name, _ in model.named_modules())
+    if count.without_mask and (loads_masks(leaf) or is_training and has_mask_head):
+        raise ValueError(f'{source} has no outline (segmentation) of {count.without_mask} of '
+                         f'{count.usable} instances, which masks are learned from and scored by: '
+                         'add them; or set model.roi_head.mask_head=None, with_mask=False in the '
+                         'pipeline and metric=bbox in the evaluator.')
 
 
 def _check_unused_categories(leaf: Any, names: tuple[str, ...], logger: MMLogger) -> None:

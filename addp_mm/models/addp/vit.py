@@ -76,6 +76,7 @@ class ADDPViT(PretrainedEncoder, VisionTransformer):
             patch_cfg=dict(bias=True) | (patch_cfg or {} if frozen is None else {}),
             layer_cfgs=dict(attn_drop_rate=drop_rate),
             **kwargs)
+        _check_sizes(self)
         if out_type != 'cls_token':         # ADDP leaves it untrained, and dense encoders drop it
             self.new_parameters = (*self.new_parameters, 'cls_token')
         if frozen is not None:
@@ -182,6 +183,16 @@ class ADDPViT(PretrainedEncoder, VisionTransformer):
             raise ValueError('An encoder that reads tokens needs the same mask ratio for every '
                              'image of a batch: set per_image=False.')
         return self.token_embed(ids) + self.token_pos_embed[0, 1 + places]      # (N, R, D)
+
+
+def _check_sizes(encoder: ADDPViT) -> None:
+    """See that patches tile the image, and heads the width of a token."""
+    heads, patch = encoder.arch_settings['num_heads'], encoder.patch_embed.projection.kernel_size
+    if encoder.embed_dims % heads:
+        raise ValueError(f'num_heads must divide embed_dims, got {heads} and {encoder.embed_dims}.')
+    if any(side % size for side, size in zip(encoder.img_size, patch, strict=True)):
+        raise ValueError(f'patch_size must divide the size of the images, got {patch} for '
+                         f'{tuple(encoder.img_size)}: the rest of a picture would not be seen.')
 
 
 def _patch_size(tokenizer: FrozenModule, patch_size: int | None, token_vocab: int | None) -> int:

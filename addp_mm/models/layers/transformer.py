@@ -73,9 +73,14 @@ class TransformerLayers(nn.ModuleList):
         embed_dims: Width D of the tokens.
         num_heads: Number of attention heads.
         drop_rate: Dropout of every layer.
+
+    Raises:
+        ValueError: If there is no layer.
     """
 
     def __init__(self, depth: int, embed_dims: int, num_heads: int, drop_rate: float = 0.) -> None:
+        if depth < 1:
+            raise ValueError(f'A transformer needs at least one layer, got depth={depth}.')
         super().__init__(
             TransformerLayer(embed_dims, num_heads, drop_rate=drop_rate) for _ in range(depth))
 

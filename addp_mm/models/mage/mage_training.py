@@ -47,11 +47,21 @@ class MAGETraining(BaseModel):
         tokenizer = self.data_preprocessor
         sizes = dict(num_codes=tokenizer.num_codes, grid_size=tokenizer.grid_size)
         self.token_predictor = MODELS.build({**sizes, **token_predictor})
+        self._check_sizes()
         self.mask_ratio = TASK_UTILS.build(mask_ratio or dict(type='TruncatedNormalMaskRatio'))
         self.loss_module = MODELS.build(loss or dict(type='MaskedTokenLoss', target='hard'))
         self.drop_ratio = drop_ratio
         self.val_ratios = tuple(val_ratios)
         self.sampler = dict(sampler or {})
+
+    def _check_sizes(self) -> None:
+        predictor, tokenizer = self.token_predictor, self.data_preprocessor
+        made_for = predictor.num_codes, tuple(predictor.grid_size)
+        if made_for != (tokenizer.num_codes, tuple(tokenizer.grid_size)):
+            raise ValueError(
+                f'The token predictor is made for {made_for[0]} codes on the grid {made_for[1]}, '
+                f'the tokenizer gives {tokenizer.num_codes} codes on {tokenizer.grid_size}. Leave '
+                'num_codes and grid_size of model.token_predictor out.')
 
     def init_weights(self) -> None:
         """Set the start values and read the tokenizer's weights."""

@@ -111,6 +111,7 @@ class VQGANTraining(BaseModel):
             and, with a discriminator, ``adaptive_weight``.
         """
         self.tokenizer.check_size(images)
+        self._check_size(images)
         latents = self.tokenizer.encoder(images)
         codes = self.codebook_training(self.tokenizer.quantize, latents)
         reconstructions = self.tokenizer.decode(straight_through(latents, codes)).float()
@@ -122,6 +123,13 @@ class VQGANTraining(BaseModel):
         losses.update(self.vq_loss(latents, codes, self.tokenizer.quantize))
         losses.update(self.codebook_training.use())
         return losses
+
+    def _check_size(self, images: Tensor) -> None:
+        size, wanted = tuple(images.shape[2:]), self.tokenizer.image_size
+        if size != wanted:      # the later stages learn the grid of this size
+            raise ValueError(f'Expected images of {wanted} pixels (the tokenizer\'s image_size), '
+                             f'got {size}. Make the crop of the pipeline and the image_size '
+                             'agree.')
 
     def predict(self, images: Tensor) -> list[dict[str, Tensor]]:
         """Reconstruct images (N, 3, H, W).

@@ -17,6 +17,7 @@ from ...apis import ADDPInferencer
 from ...apis.output_folder import save_image
 from ...atomic_write import write_json
 from ...checkpoints.weight_files import sha256_of
+from ...config_file import read_config_file
 from ...evaluation.feature_extractor import MetricFeatures
 from ...evaluation.generation_scores import ReferenceFeatures
 from ...own_images.trainings import Stage, get_setting, run_stage
@@ -153,7 +154,7 @@ class Ablations:
         """The config of fine-tuning."""
         if self.finetune is None:
             return None
-        return Config.fromfile(self.finetune, import_custom_modules=False)
+        return read_config_file(self.finetune, import_custom_modules=False)
 
     def run(self) -> Path | None:
         """Run what is not done yet, and write the report after each row.

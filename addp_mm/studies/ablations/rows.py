@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.utils import import_modules_from_strings
 
+from ...config_file import read_config_file
 from ...own_images.trainings import Stage, get_setting
 from ...registry import MODELS
 
@@ -141,7 +142,7 @@ def _check_model(row: AblationRow) -> None:
 
 
 def _read(file: Path) -> Config:
-    return Config.fromfile(file, import_custom_modules=False)
+    return read_config_file(file, import_custom_modules=False)
 
 
 def _flatten(settings: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str, Any]]:

@@ -7,7 +7,7 @@ metainfo = dict(
              [245, 130, 48], [145, 30, 180], [70, 240, 240], [240, 50, 230], [210, 245, 60],
              [250, 190, 212]])
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadImageFromFile', backend_args=dict(backend='addp_pictures')),
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs')
 ]
@@ -21,7 +21,7 @@ train_dataloader = dict(
         reduce_zero_label=True,  # value 0, the blurred rim of strokes, is not learned nor scored
         pipeline=train_pipeline))
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadImageFromFile', backend_args=dict(backend='addp_pictures')),
     dict(type='Resize', scale=(96, 96), keep_ratio=True),
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs')

@@ -4,7 +4,7 @@ image_size = (1024, 1024)
 # The mean colour, in BGR: zeros after the normalisation, as detectron2 pads.
 padding = dict(type='Pad', size=image_size, pad_val=dict(img=(104, 116, 124)))
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadImageFromFile', backend_args=dict(backend='addp_pictures')),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(type='RandomFlip', prob=0.5),
     dict(
@@ -31,7 +31,7 @@ train_dataloader = dict(
         filter_cfg=dict(filter_empty_gt=True, min_size=32),
         pipeline=train_pipeline))
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadImageFromFile', backend_args=dict(backend='addp_pictures')),
     dict(type='Resize', scale=image_size, keep_ratio=True),
     padding,
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),

@@ -2,7 +2,7 @@
 image_size = (512, 512)
 scale = (2048, 512)
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadImageFromFile', backend_args=dict(backend='addp_pictures')),
     dict(type='LoadAnnotations'),
     dict(type='RandomResize', scale=scale, ratio_range=(0.5, 2.0), keep_ratio=True),
     dict(type='RandomCrop', crop_size=image_size, cat_max_ratio=0.75),
@@ -21,7 +21,7 @@ train_dataloader = dict(
         data_prefix=dict(img_path='images/training', seg_map_path='annotations/training'),
         pipeline=train_pipeline))
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadImageFromFile', backend_args=dict(backend='addp_pictures')),
     dict(type='Resize', scale=scale, keep_ratio=True),
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs')
@@ -48,7 +48,7 @@ scales = [
 ]
 flips = [dict(type='RandomFlip', prob=0.), dict(type='RandomFlip', prob=1.)]
 tta_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadImageFromFile', backend_args=dict(backend='addp_pictures')),
     dict(
         type='TestTimeAug',
         transforms=[scales, flips, [dict(type='LoadAnnotations')], [dict(type='PackSegInputs')]])

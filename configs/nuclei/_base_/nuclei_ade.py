@@ -14,7 +14,7 @@ maps = dict(
     seg_map_suffix='.png',
     metainfo=metainfo)
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadImageFromFile', backend_args=dict(backend='addp_pictures')),
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs')
 ]

@@ -4,7 +4,7 @@ metainfo = dict(classes=('nucleus', ))
 max_objects = 400  # the fullest picture has 375 nuclei
 flip = dict(type='RandomFlip', prob=0.75, direction=['horizontal', 'vertical', 'diagonal'])
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadImageFromFile', backend_args=dict(backend='addp_pictures')),
     dict(type='Resize', scale_factor=1.0),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(

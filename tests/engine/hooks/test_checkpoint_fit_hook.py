@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.model import BaseModel
-from mmengine.runner import Runner
+from mmengine.runner import FlexibleRunner, Runner
 from torch import Tensor, nn
 
+from addp_mm.checkpoints.fit import names_that_fit
 from addp_mm.engine.hooks import CheckpointFitHook
 
 
@@ -63,6 +64,26 @@ def test_one_that_does_not_fit(tmp_path: Path, phase: str, model: nn.Module, mes
     torch.save(dict(state_dict=model.state_dict()), tmp_path / 'a.pth')
     with pytest.raises(ValueError, match=message):
         getattr(runner_of(tmp_path, tmp_path / 'a.pth', phase), phase)()
+
+
+@pytest.mark.parametrize('depth', [1, 3])
+def test_a_flexible_runner_takes_none_that_does_not_fit(tmp_path: Path, depth: int) -> None:
+    torch.save(dict(state_dict=TwoParts(depth).state_dict()), tmp_path / 'a.pth')
+    loader = dict(dataset=[dict(inputs=torch.ones(2))], batch_size=1,
+                  collate_fn=dict(type='default_collate'), sampler=dict(type='DefaultSampler'))
+    runner = FlexibleRunner(
+        TwoParts(), work_dir=str(tmp_path), load_from=str(tmp_path / 'a.pth'), env_cfg={},
+        launcher='none', experiment_name=f'flexible{depth}', test_dataloader=loader, test_cfg={},
+        test_evaluator=[], custom_hooks=[dict(type='mmpretrain.CheckpointFitHook')])
+    with pytest.raises(ValueError, match=r'another model .*backbone\.'):
+        runner.test()
+
+
+def test_names_and_sizes_tell_what_fits() -> None:
+    fit = names_that_fit(TwoParts(), TwoParts(depth=1, num_classes=5).state_dict())
+    assert fit.missing == ('backbone.1.weight', 'backbone.1.bias') and not fit.left_over
+    assert fit.other_sizes == ('head.weight', 'head.bias') and '(5, 2) in the file' in str(
+        fit.mismatches)
 
 
 def test_a_head_of_other_classes_starts_anew(tmp_path: Path) -> None:

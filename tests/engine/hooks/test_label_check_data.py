@@ -167,9 +167,60 @@ def test_usable_instances_are_counted(scenes: Path, log):
     LabelCheckHook().before_train(runner_of(coco(scenes, 'training', change)))
     assert 'besides 1 crowds' in log.text and 'usable instances in 4 images' in log.text
     assert '1 categories that are not in metainfo.classes: letter' in log.text
-    with pytest.raises(ValueError, match='no outline .segmentation. of any instance'):
+    with pytest.raises(ValueError, match='no outline .segmentation. of 9 of 9 instances'):
         LabelCheckHook().before_train(
             runner_of(coco(scenes, 'training', no_outlines), mask_head=Head()))
+
+
+def twice_as_wide(content: dict) -> None:
+    for image in content['images']:
+        image['width'] *= 2
+
+
+def renamed_files(content: dict) -> None:
+    for image in content['images']:
+        image['file_name'] = f'gone_{image["file_name"]}'
+
+
+def one_id(content: dict) -> None:
+    for image in content['images']:
+        image['id'] = 0
+
+
+def other_outlines(content: dict) -> None:
+    """A mask of the first pixel alone, outside of all boxes."""
+    for annotation in content['annotations']:
+        annotation['bbox'] = [20, 20, 9, 9]
+        annotation['segmentation'] = dict(size=[64, 64], counts=[0, 1, 64 * 64 - 1])
+
+
+@needs_dense
+@pytest.mark.parametrize('change, message', [
+    (twice_as_wide, 'has 128 x 64 pixels, does not fit .*00000.jpg, which has 64 x 64'),
+    (renamed_files, 'Expected a file at .*gone_00000.jpg for .*changed_training.json'),
+    (one_id, 'changed_training.json has the id 0 more than once in images'),
+    (other_outlines, 'outline .segmentation. that does not lie in its box on .*00000.jpg')])
+def test_labels_of_other_pictures_are_refused(scenes: Path, change: Change, message: str):
+    with pytest.raises(ValueError, match=message):
+        LabelCheckHook().before_train(runner_of(coco(scenes, 'training', change)))
+
+
+@needs_dense
+def test_maps_of_other_pictures_are_refused(scenes: Path, tmp_path: Path):
+    for path in (scenes / 'annotations' / 'training').iterdir():
+        Image.open(path).crop((0, 0, 64, 32)).save(tmp_path / path.name)
+    data = ade(scenes, data_prefix=dict(img_path='images/training', seg_map_path=str(tmp_path)))
+    with pytest.raises(ValueError, match=r'annotation .* has 64 x 32 pixels, does not fit .*00000'):
+        LabelCheckHook().before_train(runner_of(data))
+
+
+@needs_dense
+def test_the_pictures_of_the_metric_are_compared(scenes: Path):
+    from mmdet.evaluation import CocoMetric
+    metric = CocoMetric(ann_file=coco(scenes, 'validation', renamed_files).ann_file)
+    with pytest.raises(ValueError, match='metric has another picture of the number .*: gone_'):
+        LabelCheckHook().before_test(runner_of(coco(scenes), coco(scenes, 'validation'),
+                                               (metric, )))
 
 
 @needs_dense
