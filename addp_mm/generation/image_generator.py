@@ -4,7 +4,8 @@ Shapes: N images of H x W pixels, (h, w) token grid.
 """
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,12 +48,12 @@ class ImageGenerator:
             seed: Any integer.
             record: Keep the state after each step, or after these steps k.
         """
-        networks = self.networks
-        start = SamplingState.all_masked(
-            len(indices), networks.image_size, networks.grid_size, networks.device)
-        return self.sampler.sample(networks, start, ImageNoise(seed, indices), record=record)
+        return self.sampler.sample(**self._new(indices, seed), record=record)
 
-    @torch.no_grad()
+    def generate_steps(self, indices: Sequence[int], seed: int = 0) -> Iterator[SamplingState]:
+        """As :meth:`generate`, step by step, see :meth:`DenoisingSampler.steps`."""
+        return self.sampler.steps(**self._new(indices, seed))
+
     def edit(self, images: Tensor, token_mask: Tensor, indices: Sequence[int], seed: int = 0,
              record: bool | Collection[int] = False) -> SamplingResult:
         """Replace the masked tokens of images (paper App. E).
@@ -70,6 +71,22 @@ class ImageGenerator:
             seed: Any integer.
             record: Keep the state after each step, or after these steps k.
         """
+        return self.sampler.sample(**self._edited(images, token_mask, indices, seed), record=record)
+
+    def edit_steps(self, images: Tensor, token_mask: Tensor, indices: Sequence[int],
+                   seed: int = 0) -> Iterator[SamplingState]:
+        """As :meth:`edit`, step by step, see :meth:`DenoisingSampler.steps`."""
+        return self.sampler.steps(**self._edited(images, token_mask, indices, seed))
+
+    def _new(self, indices: Sequence[int], seed: int) -> dict[str, Any]:
+        networks = self.networks
+        start = SamplingState.all_masked(
+            len(indices), networks.image_size, networks.grid_size, networks.device)
+        return dict(networks=networks, start=start, noise=ImageNoise(seed, indices))
+
+    @torch.no_grad()
+    def _edited(self, images: Tensor, token_mask: Tensor, indices: Sequence[int],
+                seed: int) -> dict[str, Any]:
         networks = self.networks
         images, token_mask = images.to(networks.device), token_mask.to(networks.device)
         parts = images, networks.tokenize(images), token_mask
@@ -77,8 +94,8 @@ class ImageGenerator:
             *(part.expand(len(indices), *part.shape[1:]) for part in parts))
         share = max(start.num_masked) / token_mask[0].numel()
         first_step = 0 if self.sampler.rescale else self.schedule.start_step(share)
-        return self.sampler.sample(
-            networks, start, ImageNoise(seed, indices), first_step, record)
+        return dict(networks=networks, start=start, noise=ImageNoise(seed, indices),
+                    first_step=first_step)
 
 
 def as_saved(images: Tensor) -> Tensor:

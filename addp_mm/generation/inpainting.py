@@ -68,6 +68,11 @@ class Inpainting:
                 f'{height} x {width} pixels of the model\'s {image_size}), so the result would '
                 'not depend on the image. Mask less of it.')
 
+    @property
+    def image_tokens(self) -> Tensor:
+        """The tokens that cover the image, a part of ``token_mask``, (h', w') bool."""
+        return self.token_mask[self._cells]
+
     def blend(self, results: Tensor) -> Tensor:
         """Put results back into the image.
 
@@ -84,7 +89,7 @@ class Inpainting:
         results = results[:, :, self._pixels[0], self._pixels[1]]
         if self._is_hard:
             return torch.where(self.mask, _resize(results, size), self.image)
-        weights = blend_weights(self.token_mask[self._cells], results.shape[2:],
+        weights = blend_weights(self.image_tokens, results.shape[2:],
                                 sigma=self._blend_width)
         weights = F.interpolate(weights[None, None], size, mode='bilinear')[0, 0]
         weights = (weights / weights[self.mask].min()).clamp(max=1)

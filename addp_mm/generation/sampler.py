@@ -5,7 +5,7 @@ Shapes: N images of H x W pixels, K codes, (h, w) token grid, L = h * w, N_s ste
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -181,23 +181,42 @@ class DenoisingSampler:
         Returns:
             The images of the last step.
         """
-        num_tokens = start.mask[0].numel()
+        kept = []
+        for state in self.steps(networks, start, noise, first_step, record):
+            if _is_wanted(state.step, record):
+                kept.append(state.to_cpu())
+        assert state.images is not None, 'the last step decodes'
+        return SamplingResult(state.images.clamp(0, 1), state.token_ids, kept)
+
+    @torch.no_grad()
+    def steps(self, networks: Networks, start: SamplingState, noise: ImageNoise,
+              first_step: int = 0,
+              wanted: bool | Collection[int] = True) -> Iterator[SamplingState]:
+        """Run the loop step by step, to show how far it is.
+
+        Args:
+            networks: See :meth:`sample`, also for the rest.
+            start: All masked, or partly masked.
+            noise: Noise of the batch.
+            first_step: The step to start at.
+            wanted: After which steps k images are wanted; True: after each. Where the networks
+                read images, there are some after each step anyway.
+
+        Yields:
+            The state after each step, where the networks are; the last one has images.
+        """
+        num_tokens, state = start.mask[0].numel(), start
         schedule = self.schedule_for(num_tokens)
         totals = start.num_masked if self.rescale else [num_tokens] * len(start.num_masked)
-        state, steps = start, []
         for step in range(first_step, schedule.num_steps):
             last = step == schedule.num_steps - 1
             hard = last and (self.final == 'hard' or not networks.reads_images)
             counts = [0 if hard else schedule.num_masked(step, total, masked)
                       for total, masked in zip(totals, state.num_masked, strict=True)]
-            wanted = record is True or (record and step in record)
-            state = self.step(networks, state, noise, schedule.progress(step), counts,
-                              decode=networks.reads_images or wanted or last)
-            if wanted:
-                state.step = step
-                steps.append(state.to_cpu())
-        assert state.images is not None, 'the last step decodes'
-        return SamplingResult(state.images.clamp(0, 1), state.token_ids, steps)
+            decode = networks.reads_images or last or _is_wanted(step, wanted)
+            state = self.step(networks, state, noise, schedule.progress(step), counts, decode)
+            state.step = step
+            yield state
 
     def step(self, networks: Networks, state: SamplingState, noise: ImageNoise, progress: float,
              counts: list[int], decode: bool = True) -> SamplingState:
@@ -234,6 +253,10 @@ class DenoisingSampler:
     def temperature_at(self, progress: float) -> float:
         """The temperature when a share ``progress`` of the steps is done."""
         return self.temperature * (1 - progress) if self.dynamic else self.temperature
+
+
+def _is_wanted(step: int | None, wanted: bool | Collection[int]) -> bool:
+    return wanted if isinstance(wanted, bool) else step in wanted
 
 
 def _as_count(counts: list[int], device: torch.device) -> int | Tensor:

@@ -7,10 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .canvas import LINE_HEIGHT, fit, frame, join, text_box, to_uint8
+from .canvas import LINE_HEIGHT, cover, fit, frame, join, text_box, to_uint8
 
 MASK_COLOR = (0.6, 0.6, 0.6)
+REDRAWN_COLOR = (1., 0.2, 0.2)
+REDRAWN_OPACITY = 0.6
+LINE_COLOR = 128
 SIDE = 192
+GRID_SIDE = 384
 
 
 def edits(image: Tensor, mask: Tensor, results: Tensor,
@@ -57,6 +61,25 @@ def edit_rows(rows: Sequence[tuple[Tensor, Tensor, Tensor]],
     columns += [join([text_box('', cell.shape[1], LINE_HEIGHT), cell], axis=0)
                 for cell in top[len(labels):]]
     return frame(join([join(columns, axis=1), *(join(line, axis=1) for line in others)], axis=0))
+
+
+def redrawn_tokens(image: Tensor, token_mask: Tensor) -> np.ndarray:
+    """Draw an image with the grid of its tokens, and red what is redrawn.
+
+    Args:
+        image: (3, H, W), RGB in [0, 1].
+        token_mask: (h, w) bool, True = redrawn; the tokens that cover the image.
+
+    Returns:
+        (height, width, 3) uint8, RGB.
+    """
+    images = fit(image[None], GRID_SIDE)
+    covered = cover(images, token_mask[None], REDRAWN_COLOR)
+    pixels = to_uint8(torch.lerp(images, covered, REDRAWN_OPACITY))[0]
+    for axis, count in enumerate(token_mask.shape):
+        borders = [round(i * pixels.shape[axis] / count) for i in range(1, count)]
+        np.moveaxis(pixels, axis, 0)[borders] = LINE_COLOR
+    return pixels
 
 
 def _row(image: Tensor, mask: Tensor, results: Tensor) -> list[np.ndarray]:

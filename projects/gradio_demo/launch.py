@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from addp_mm.apis.generate import build_inferencer
+from addp_mm.apis.inferencer import ADDPInferencer
 from addp_mm.cli.arguments import add_model_arguments, model_options
 from addp_mm.cli.run import run
 
@@ -16,6 +17,9 @@ def parse_args(words: list[str] | None = None) -> argparse.Namespace:
     """Read the command line, or the words given."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_model_arguments(parser)
+    parser.add_argument('--also', nargs='+', action='append', default=[], metavar='MODEL',
+                        help='another model to choose from, a config and its checkpoint or a name; '
+                        'may be given several times, and --cfg-options changes all of them')
     parser.add_argument('--host', default='127.0.0.1', help='address to listen at; 0.0.0.0 lets '
                         'other machines in (default: %(default)s)')
     parser.add_argument('--port', type=int, help='(default: the first free one from 7860 on)')
@@ -36,11 +40,31 @@ def main(words: list[str] | None = None) -> None:
         raise ModuleNotFoundError(
             'the web page needs Gradio: pip install "gradio>=6"') from error
     limit_pixels()
-    config = Path(args.config)
-    page = build_page(DemoActions(build_inferencer(**model_options(args))),
-                      f'ADDP: {config.parent.name}/{config.stem}')
+    page = build_page(DemoActions(load_models(args)))
     page.launch(server_name=args.host, server_port=args.port, share=args.share, theme=THEME,
                 max_file_size=MAX_UPLOAD)
+
+
+def load_models(args: argparse.Namespace) -> dict[str, ADDPInferencer]:
+    """The models of the command line by their names.
+
+    Raises:
+        ValueError: If a model is named twice, or by more than a config and a checkpoint.
+    """
+    models: dict[str, ADDPInferencer] = {}
+    for config, *rest in [(args.config, args.checkpoint), *args.also]:
+        if len(rest) > 1:
+            raise ValueError('--also expects a config and its checkpoint, or a name, got '
+                             f'{" ".join([config, *rest])}.')
+        weights = rest[0] if rest else None
+        name = f'{Path(config).parent.name}/{Path(config).stem}, {Path(weights).name}' \
+            if weights else config
+        if name in models:
+            raise ValueError(f'The model {name!r} is given twice: leave one out, or rename one of '
+                             'the files.')
+        options = {**model_options(args), 'config': config, 'weights': weights}
+        models[name] = build_inferencer(**options)
+    return models
 
 
 if __name__ == '__main__':

@@ -1,77 +1,195 @@
-"""The web page: one tab to generate images, one to paint a mask and inpaint."""
+"""The web page: tabs to generate images, to paint a mask and inpaint, and to continue an image."""
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gradio as gr
-from actions import MAX_IMAGES, DemoActions
+from actions import MAX_IMAGES, MAX_PIXELS, MAX_SEED, DemoActions, Progress
+from PIL import Image
 
 # Fonts of the machine: the default theme would fetch its own from the network.
 THEME = gr.themes.Base(font=['system-ui', 'sans-serif'], font_mono=['monospace'])
-QUEUE = dict(concurrency_id='model', concurrency_limit=1)       # one model, one call at a time
+MODEL_QUEUE = dict(concurrency_id='model', concurrency_limit=1)     # one call at a time
+# Only the last stroke of a brush is worth a picture.
+LIVE = dict(trigger_mode='always_last', show_progress='hidden')
+HOUR = 3600
+SIDES = ('left', 'top', 'right', 'bottom')
 
 
-def build_page(actions: DemoActions, title: str) -> gr.Blocks:
+def build_page(actions: DemoActions) -> gr.Blocks:
     """Build the page.
 
     Args:
         actions: What the buttons do.
-        title: Headline, for example the name of the model.
     """
-    with gr.Blocks(title='ADDP', analytics_enabled=False) as page:
-        gr.Markdown(f'# {title}')
+    with gr.Blocks(title='ADDP', analytics_enabled=False, delete_cache=(HOUR, HOUR)) as page:
+        gr.Markdown('# ADDP')
         with gr.Row():
             with gr.Column(scale=1, min_width=280):
-                count, *sampler = _controls(actions)
+                controls = Controls(actions)
             with gr.Column(scale=3):
                 with gr.Tab('Generate'):
                     button = gr.Button('Generate', variant='primary', elem_id='generate')
-                    gallery = gr.Gallery(label='Generated', columns=4, elem_id='generated',
-                                         format='png')
-                    button.click(_explained(actions.generate), [count, *sampler], gallery, **QUEUE)
+                    shown = Shown('generated')
+                    controls.connect(button, actions.generate, [], shown, 'generate')
                 with gr.Tab('Inpaint'):
-                    _inpainting(actions, count, sampler)
+                    _inpainting(actions, controls)
+                with gr.Tab('Continue'):
+                    _continuing(actions, controls)
     return page
 
 
-def _controls(actions: DemoActions) -> list[gr.components.Component]:
-    """Number of images, then the options in the order that the actions take them."""
-    return [
-        gr.Slider(1, MAX_IMAGES, value=4, step=1, label='Images'),
-        gr.Slider(0, 9999, value=0, step=1, label='Seed'),
-        gr.Slider(1, actions.max_steps, value=actions.default_steps, step=1, label='Steps'),
-        gr.Radio(['cosine', 'linear'], value='cosine', label='Schedule'),
-        gr.Slider(0, 20, value=6, step=0.5, label='Temperature'),
-        gr.Slider(0.05, 1, value=1, step=0.05, label='Top-p'),
-    ]
+class Controls:
+    """The column on the left: model, number of images, seed, and the options of the sampler."""
+
+    def __init__(self, actions: DemoActions) -> None:
+        names = list(actions.models)
+        own = actions.sampler(names[0])
+        self.model = gr.Dropdown(names, value=names[0], label='Model', elem_id='model')
+        self.count = gr.Slider(1, MAX_IMAGES, value=4, step=1, label='Images')
+        self.random = gr.Checkbox(True, label='Another seed each time', elem_id='random')
+        self.seed = gr.Number(0, label='Seed', precision=0, minimum=0, maximum=MAX_SEED,
+                              elem_id='seed')
+        self.sampler = [
+            gr.Slider(1, own['max_steps'], value=own['num_steps'], step=1, label='Steps'),
+            gr.Radio(['cosine', 'linear'], value=own['schedule'], label='Schedule'),
+            gr.Slider(0, max(20, own['temperature']), value=own['temperature'], step=0.1,
+                      label='Temperature'),
+            gr.Slider(0.01, 1, value=own['top_p'], step=0.01, label='Top-p')]
+        gr.Markdown("The sampler starts as the model's own.")
+        self.model.change(_explained()(lambda model: _own_sampler(actions, model)), self.model,
+                          self.sampler, api_name='sampler')
+        self.seed.input(lambda: False, None, self.random, api_name=False)
+
+    def connect(self, button: gr.Button, action: Callable[..., Iterator[Progress]],
+                inputs: list[gr.components.Component], shown: Shown, name: str) -> None:
+        """Let a button run an action, whose steps are shown; a second button stops it."""
+
+        def follow(model: str, count: int, is_random: bool, seed: int, *values: Any,
+                   ) -> Iterator[tuple]:
+            own, sampler = values[:len(inputs)], values[len(inputs):]
+            with _explained():
+                chosen: Any = None
+                for step in action(model, *own, count, None if is_random else seed, *sampler):
+                    # Only once: another seed may be typed meanwhile.
+                    chosen = step.seed if chosen is None else gr.skip()
+                    yield step.images, step.steps, step.status, chosen
+
+        started = button.click(
+            follow, [self.model, self.count, self.random, self.seed, *inputs,
+                     *self.sampler],
+            [shown.images, shown.steps, shown.status, self.seed], api_name=name,
+            show_progress_on=shown.status, **MODEL_QUEUE)
+        shown.stop.click(None, cancels=[started], api_name=False)
 
 
-def _inpainting(actions: DemoActions, count: gr.Slider,
-                sampler: list[gr.components.Component]) -> None:
-    gr.Markdown('Upload an image, or take a generated one. Paint over what shall be replaced.')
+class Shown:
+    """Where an action shows its steps and its results."""
+
+    def __init__(self, name: str) -> None:
+        with gr.Row():
+            self.status = gr.Textbox(label='Progress', interactive=False, elem_id=f'{name}_status',
+                                     scale=4)
+            self.stop = gr.Button('Stop', scale=1)
+        self.images = gr.Gallery(label='Images', columns=4, height='auto', format='png',
+                                 object_fit='contain', elem_id=name)
+        gr.Markdown('The steps of the first image:')
+        self.steps = gr.Image(format='png', interactive=False, container=False, show_label=False,
+                              buttons=[], elem_id=f'{name}_steps')
+
+
+def _own_sampler(actions: DemoActions, model: str) -> list[Any]:
+    """The controls of the sampler, set as the model's own."""
+    own = actions.sampler(model)
+    return [gr.Slider(maximum=own['max_steps'], value=own['num_steps']),
+            gr.Radio(value=own['schedule']),
+            gr.Slider(maximum=max(20, own['temperature']), value=own['temperature']),
+            gr.Slider(value=own['top_p'])]
+
+
+def _inpainting(actions: DemoActions, controls: Controls) -> None:
+    gr.Markdown('Upload an image, or take a generated one. Paint over what shall be replaced. '
+                'Whole tokens are redrawn: they are red on the right, and the edge of a result '
+                'fades into the image around them.')
     with gr.Row():
         take = gr.Button('Take a generated image', elem_id='take')
         button = gr.Button('Inpaint', variant='primary', elem_id='inpaint')
     with gr.Row():
-        editor = gr.ImageEditor(
+        editor = _limited(gr.ImageEditor(
             label='Image and mask', type='numpy', image_mode='RGBA', sources=('upload', ),
             transforms=(), layers=False, format='png', canvas_size=(512, 512), elem_id='editor',
-            brush=gr.Brush(default_size=40, colors=['#ffffff'], color_mode='fixed'))
-        gallery = gr.Gallery(label='Results', columns=2, elem_id='results', format='png')
-    take.click(_explained(actions.example), sampler, editor, **QUEUE)
-    button.click(_explained(actions.inpaint), [editor, count, *sampler], gallery, **QUEUE)
+            brush=gr.Brush(default_size=40, colors=['#ffffff'], color_mode='fixed')))
+        preview = gr.Image(label='Redrawn tokens', interactive=False, format='png',
+                           elem_id='redrawn')
+    shown = Shown('results')
+
+    @_explained()
+    def example(model: str, is_random: bool, seed: int, *sampler: Any) -> Any:
+        return actions.example(model, None if is_random else seed, *sampler)
+
+    take.click(example,
+               [controls.model, controls.random, controls.seed, *controls.sampler], editor,
+               api_name='example', **MODEL_QUEUE)
+    controls.connect(button, actions.inpaint, [editor], shown, 'inpaint')
+    gr.on([editor.change, controls.model.change], actions.preview_mask,
+          [controls.model, editor], preview, api_name='preview_mask', **LIVE)
 
 
-def _explained(action: Callable[..., Any]) -> Callable[..., Any]:
-    """Show what a ValueError says on the page."""
+def _continuing(actions: DemoActions, controls: Controls) -> None:
+    gr.Markdown('Upload an image. It is continued beyond its borders: by a share of its width or '
+                'height at each side, or on all sides alike. What is red is drawn.')
+    with gr.Row():
+        image = _limited(gr.Image(label='Image', type='numpy', image_mode='RGB', format='png',
+                                  sources=('upload', ), elem_id='image'))
+        preview = gr.Image(label='Drawn tokens', interactive=False, format='png',
+                           elem_id='drawn')
+    with gr.Row():
+        way = gr.Radio(['sides', 'uncrop'], value='sides', label='Where', elem_id='way')
+        scale = gr.Slider(1.1, 4, value=2, step=0.1, label='Uncrop: times as long')
+    with gr.Row():
+        sides = [gr.Slider(0, 100, value=50 if name == 'right' else 0, step=5, min_width=100,
+                           label=f'{name.capitalize()} %') for name in SIDES]
+    button = gr.Button('Continue', variant='primary', elem_id='continue')
+    shown = Shown('continued')
+    inputs = [image, way, scale, *sides]
 
-    @functools.wraps(action)
-    def wrapper(*args: Any) -> Any:
+    def run(model: str, image: Any, way: str, scale: float, *values: Any) -> Iterator[Progress]:
+        shares, rest = values[:len(SIDES)], values[len(SIDES):]
+        return actions.extend(model, image, _margins(way, scale, shares), *rest)
+
+    def show(model: str, image: Any, way: str, scale: float, *shares: float) -> Any:
+        return actions.preview_margins(model, image, _margins(way, scale, shares))
+
+    controls.connect(button, run, inputs, shown, 'continue')
+    gr.on([part.change for part in (controls.model, *inputs)], show, [controls.model, *inputs],
+          preview, api_name='preview_margins', **LIVE)
+
+
+def _margins(way: str, scale: float, shares: tuple[float, ...]) -> dict[str, float]:
+    return dict(scale=scale) if way == 'uncrop' else dict(zip(SIDES, shares, strict=True))
+
+
+def _limited(component: gr.components.Component) -> Any:
+    """Say in one line that an upload has too many pixels, which Gradio would only log."""
+    read = component.preprocess
+
+    def preprocess(payload: Any) -> Any:
         try:
-            return action(*args)
-        except ValueError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            return read(payload)
+        except Image.DecompressionBombError as error:
+            raise gr.Error(f'The image has more than {MAX_PIXELS // 10**6} million pixels: make '
+                           'it smaller.', print_exception=False) from error
 
-    return wrapper
+    component.preprocess = preprocess
+    return component
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """Show what a ValueError says on the page."""
+    try:
+        yield
+    except ValueError as error:
+        raise gr.Error(str(error), print_exception=False) from error

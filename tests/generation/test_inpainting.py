@@ -43,6 +43,13 @@ def test_prior() -> None:
     assert torch.equal(fill_masked(inpainting.image, inpainting.mask, prior), inpainting.canvas)
 
 
+def test_the_tokens_of_an_image_are_those_that_cover_it() -> None:
+    inpainting = task((64, 32), rows=slice(60, 64))
+    expected = torch.zeros(4, 2, dtype=torch.bool)
+    expected[3, 0] = True
+    assert torch.equal(inpainting.image_tokens, expected) and inpainting.token_mask[:, 0].all()
+
+
 @pytest.mark.parametrize('size, rows, columns', [
     ((32, 32), (0, 4), (0, 4)), ((64, 32), (0, 4), (1, 3)), ((10, 30), (1, 2), (0, 4)),
     ((100, 75), (0, 4), (0, 3)), ((20, 1000), (1, 2), (0, 4))

@@ -92,6 +92,20 @@ def test_what_a_step_records() -> None:
     assert DenoisingSampler(5).sample(NETWORKS, start(), noise()).steps == []
 
 
+@pytest.mark.parametrize('networks', [NETWORKS, BLIND])
+def test_steps_are_those_of_the_whole_loop(networks: Networks) -> None:
+    sampler = DenoisingSampler(5)
+    result = sampler.sample(networks, start(), noise(), record=True)
+    states = list(sampler.steps(networks, start(), noise()))
+    assert [state.step for state in states] == [0, 1, 2, 3, 4]
+    for state, recorded in zip(states, result.steps, strict=True):
+        assert torch.equal(state.images, recorded.images)
+        assert torch.equal(state.mask, recorded.mask)
+    unwanted = list(sampler.steps(networks, start(), noise(), wanted=False))
+    assert [state.images is not None for state in unwanted] == (
+        [networks.reads_images] * 4 + [True])
+
+
 def test_no_graph_is_kept() -> None:
     factor = torch.ones(1, requires_grad=True)
     networks = dataclasses.replace(

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from addp_mm.visualization import edit_rows, edits
+from addp_mm.visualization import edit_rows, edits, redrawn_tokens
 from addp_mm.visualization.canvas import GAP, LINE_HEIGHT, to_uint8
 
 MARGIN = 2 * GAP
@@ -40,3 +40,12 @@ def test_sizes_must_agree() -> None:
             edits(*arguments)
     with pytest.raises(ValueError, match='at least one row, got none'):
         edit_rows([])
+
+
+def test_redrawn_tokens_are_red_between_the_lines_of_the_grid() -> None:
+    mask = torch.tensor([[True, False, False], [False, False, True]])
+    picture = redrawn_tokens(torch.zeros(3, 16, 24), mask)
+    assert picture.shape == (256, 384, 3)
+    assert (picture[128] == 128).all() and (picture[:, [128, 256]] == 128).all()
+    red = picture[[64, 64, 64, 192, 192, 192], [64, 192, 320] * 2, 0] > 0
+    assert red.tolist() == mask.flatten().tolist()
