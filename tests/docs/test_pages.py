@@ -14,8 +14,9 @@ PAGES = sorted(
                          'projects/**/*.md')
     for path in ROOT.glob(pattern) if '_build' not in path.parts)
 MAX_TABLE_WIDTH = 110
-FOLDERS = 'addp_mm|benchmarks|configs|docs|projects|requirements|tests|tools'
-NAMED_FILE = re.compile(rf'(?<![\w/.-])(?:{FOLDERS})/[\w/.{{}},*-]*\.(?:py|sh|md|txt|yml|png)\b')
+FOLDERS = 'addp_mm|benchmarks|configs|docs|notebooks|projects|requirements|tests|tools'
+ENDINGS = 'py|sh|md|txt|yml|png|ipynb'
+NAMED_FILE = re.compile(rf'(?<![\w/.-])(?:{FOLDERS})/[\w/.{{}},*-]*\.(?:{ENDINGS})\b')
 
 
 def pages_by_name(pages: list[Path]) -> list:
