@@ -67,7 +67,8 @@ class DiffusionProcess:
         if len(counts) == 1:
             now, later = nested_masks(noise, *counts[0])
             return Masks(now, later, left[0])
-        now, later = nested_masks(noise, *torch.tensor(counts).to(device).unbind(1))
+        counts_there = torch.tensor(counts).to(device, non_blocking=True)
+        now, later = nested_masks(noise, *counts_there.unbind(1))
         return Masks(now, later, left)
 
     def _ratios(self, num_images: int, ratio: float | None) -> list[tuple[float, float]]:

@@ -61,7 +61,8 @@ def uniform_noise(shape: Sequence[int], device: torch.device | str,
     """
     if not isinstance(generator, Sequence):
         return torch.rand(tuple(shape), device=device, generator=generator)
-    return torch.stack([torch.rand(tuple(shape[1:]), generator=g) for g in generator]).to(device)
+    noise = torch.stack([torch.rand(tuple(shape[1:]), generator=g) for g in generator])
+    return noise.to(device, non_blocking=True)      # or the host would wait for the device
 
 
 def nested_masks(noise: Tensor, *counts: int | Tensor) -> tuple[Tensor, ...]:

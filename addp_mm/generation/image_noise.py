@@ -33,7 +33,7 @@ class ImageNoise:
     """Draws noise for the images of a batch.
 
     An image's noise depends on its index and the seed alone: not on the other images of the batch,
-    nor on the device, because it is drawn on the CPU.
+    nor on the device, because it is drawn on the CPU. The host does not wait until it has arrived.
 
     Args:
         seed: Seed of the run.
@@ -48,14 +48,14 @@ class ImageNoise:
     def uniform(self, shape: Sequence[int], device: torch.device | str = 'cpu') -> Tensor:
         """Noise in [0, 1), ``(N, *shape)`` float32."""
         noise = [torch.rand(tuple(shape), generator=g) for g in self.generators]
-        return torch.stack(noise).to(device)
+        return torch.stack(noise).to(device, non_blocking=True)
 
     def gumbel(self, shape: Sequence[int], device: torch.device | str = 'cpu') -> Tensor:
         """Standard Gumbel noise, ``(N, *shape)`` float32."""
         draws = [torch.rand(tuple(shape), dtype=torch.float64, generator=g)
                  for g in self.generators]
         noise = torch.stack(draws).clamp(min=torch.finfo(torch.float64).tiny)
-        return -(-noise.log()).log().float().to(device)
+        return -(-noise.log()).log().float().to(device, non_blocking=True)
 
 
 def draw_ids(probs: Tensor, uniform: Tensor, top_p: float = 1.) -> Tensor:

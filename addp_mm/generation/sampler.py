@@ -261,4 +261,5 @@ def _is_wanted(step: int | None, wanted: bool | Collection[int]) -> bool:
 
 def _as_count(counts: list[int], device: torch.device) -> int | Tensor:
     """One number where all are equal: it need not travel to the device."""
-    return counts[0] if len(set(counts)) == 1 else torch.tensor(counts, device=device)
+    return counts[0] if len(set(counts)) == 1 else torch.tensor(counts).to(
+        device, non_blocking=True)

@@ -76,4 +76,4 @@ def test_without_seeds_no_draw_is_made_twice(configs: Callable):
 def test_losses_on_a_gpu_are_those_of_the_plain_loop(configs: Callable, gpu: torch.device):
     plain = losses_of(configs('plain', 'EpochBasedTrainLoop'))
     ahead = losses_of(configs('ahead', 'AheadTrainLoop'))
-    assert ahead == pytest.approx(plain, rel=1e-3), 'but for the order of atomic sums'
+    assert ahead == pytest.approx(plain, rel=1e-2), 'but for the order of atomic sums'

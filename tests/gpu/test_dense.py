@@ -18,23 +18,23 @@ DETECTOR = ROOT / 'configs/mmdet/mask-rcnn_vitdet-b_100e.py'
 SEGMENTOR = ROOT / 'configs/mmseg/upernet_vit-b_80k.py'
 
 
-def without_draws(cfg: Config, model: nn.Module) -> None:
-    """No dropout and no chosen boxes: all candidates are sampled."""
+def without_chance(cfg: Config, model: nn.Module) -> None:
+    """No dropout, no chosen boxes, and scores so far apart that rounding changes no order."""
     for part in model.modules():
         if isinstance(part, (nn.Dropout, nn.Dropout2d)):
             part.p = 0.
         if hasattr(part, 'drop_prob'):
             part.drop_prob = 0.
     if cfg.default_scope == 'mmdet':
-        samplers = [model.rpn_head.sampler, model.roi_head.bbox_sampler]
-        for sampler in samplers:
-            sampler.num = 10**6
+        model.rpn_head.sampler.num = model.roi_head.bbox_sampler.num = 10**6
+        for layer in (model.rpn_head.rpn_cls, model.roi_head.bbox_head.fc_cls):
+            nn.init.normal_(layer.weight, std=1.)
 
 
 @pytest.mark.parametrize('path', [DETECTOR, SEGMENTOR], ids=lambda path: path.stem)
 def test_losses_and_gradients_are_those_of_a_cpu(path: Path, tmp_path: Path, gpu: torch.device):
     cfg, model = build(path, tmp_path)
-    without_draws(cfg, model)
+    without_chance(cfg, model)
     batch = detection_batch() if path == DETECTOR else segmentation_batch()
     start, steps = {k: v.clone() for k, v in model.state_dict().items()}, []
     for device in (torch.device('cpu'), gpu):
@@ -47,11 +47,12 @@ def test_losses_and_gradients_are_those_of_a_cpu(path: Path, tmp_path: Path, gpu
         steps.append(({k: v for k, v in log.items() if 'loss' in k}, gradients_of(model)))
     for name, value in steps[0][0].items():
         assert_same_values({name: steps[1][0][name]}, {name: value})
-    assert_same_values(steps[1][1], steps[0][1])
+    assert_same_values(steps[1][1], steps[0][1], bound=5e-3)     # through batch norms of two values
 
 
 def test_boxes_are_those_of_a_cpu(tmp_path: Path, gpu: torch.device):
-    _, model = build(DETECTOR, tmp_path)
+    cfg, model = build(DETECTOR, tmp_path)
+    without_chance(cfg, model)
     batch = detection_batch()
     for sample in batch['data_samples']:
         sample.set_metainfo(dict(scale_factor=(1., 1.), batch_input_shape=(SIZE, SIZE)))
@@ -60,11 +61,12 @@ def test_boxes_are_those_of_a_cpu(tmp_path: Path, gpu: torch.device):
     for device in (torch.device('cpu'), gpu):
         model.to(device).eval()
         found.append(model.test_step(batch)[0].pred_instances.to('cpu'))
-    assert len(found[0]) == len(found[1]) > 0
-    torch.testing.assert_close(found[1].scores, found[0].scores, rtol=1e-3, atol=1e-5)
+    best = slice(0, 20)
+    assert len(found[0]) >= 20
+    torch.testing.assert_close(found[1].scores[best], found[0].scores[best], rtol=1e-3, atol=1e-5)
     # Boxes of nearly equal scores may change their places.
-    torch.testing.assert_close(found[1].bboxes.sort(dim=0).values,
-                               found[0].bboxes.sort(dim=0).values, rtol=1e-3, atol=0.05)
+    nearest = torch.cdist(found[0].bboxes[best], found[1].bboxes).amin(dim=1)
+    assert nearest.max() < 0.05
 
 
 def test_heads_and_boxes_stay_in_float32(tmp_path: Path, gpu: torch.device):

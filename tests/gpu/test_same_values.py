@@ -57,7 +57,7 @@ def compare_steps(model: ADDP, gpu: torch.device, images: Tensor) -> None:
     wanted = step_of_addp(model.to('cpu'), images)
     found = step_of_addp(model.to(gpu), images, wanted['token_ids'])
     equal = (found['token_ids'].cpu() == wanted['token_ids']).float().mean()
-    assert equal >= 0.999, f'{equal:.2%} of the tokens are equal'
+    assert equal >= 0.995, f'{equal:.2%} of the tokens are equal'
     for name, value in wanted['values'].items():
         assert_same_values({name: found['values'][name]}, {name: value})
     assert_same_values(found['gradients'], wanted['gradients'])

@@ -11,6 +11,7 @@ from mmengine.runner import turn_on_activation_checkpointing
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader
 
+from addp_mm.generation import ImageGenerator
 from addp_mm.models.addp import ADDP, ADDPViT
 from addp_mm.models.layers.transformer import TransformerLayer
 from tests.helpers.same_values import assert_same_values, gradients_of
@@ -76,6 +77,14 @@ def test_a_step_waits_for_no_gpu(tmp_path: Path, per_image: bool, gpu: torch.dev
     with no_waiting(gpu):
         data = model.data_preprocessor(batch, True)
         model(**data, mode='loss')['loss_token'].backward()
+
+
+def test_generation_waits_for_no_gpu(tmp_path: Path, gpu: torch.device):
+    generator = ImageGenerator(build_model(tiny_addp_cfg(tmp_path)).to(gpu).eval(),
+                               dict(num_steps=6))
+    generator.generate([0])                             # reads the weights
+    with no_waiting(gpu):
+        generator.generate([0, 1])
 
 
 def flash(device: torch.device) -> contextlib.AbstractContextManager:

@@ -72,12 +72,12 @@ def classifier(folder: Path, dtype: str, device: torch.device) -> Training:
     return model, wrapper_of(model, cfg, dtype), tiny_batch(4) | dict(data_samples=samples)
 
 
-def dense(name: str, batch: Callable[[], dict]) -> Callable[..., Training]:
+def dense(name: str, batch: Callable[[], dict]) -> tuple[str, Callable[..., Training]]:
     def make(folder: Path, dtype: str, device: torch.device) -> Training:
         cfg, model = build(ROOT / 'configs' / f'{name}.py', folder)
         model.to(device)
         return model, wrapper_of(model, cfg, dtype), batch()
-    return make
+    return name.partition('/')[0], make
 
 
 def wrapper_of(model: nn.Module, cfg: Config, dtype: str) -> OptimWrapper:
@@ -88,8 +88,10 @@ def wrapper_of(model: nn.Module, cfg: Config, dtype: str) -> OptimWrapper:
 
 
 ADAMW = dict(type='AdamW', lr=1e-3, fused=True)
+# Their scopes, and what makes them.
 TRAININGS = dict(
-    addp=addp, mage=mage, vqgan=vqgan, classifier=classifier,
+    addp=('mmpretrain', addp), mage=('mmpretrain', mage), vqgan=('mmpretrain', vqgan),
+    classifier=('mmpretrain', classifier),
     detector=dense(DETECTOR, detection_batch), segmentor=dense(SEGMENTOR, segmentation_batch),
     frozen_detector=dense('mmdet/fcos_vitdet-b_frozen_12e', detection_batch),
     frozen_segmentor=dense('mmseg/linear_vit-b_frozen_40k', segmentation_batch))
@@ -98,9 +100,9 @@ TRAININGS = dict(
 def train(name: str, folder: Path, dtype: str, device: torch.device) -> float:
     """Two steps from the same start; the loss of the first."""
     torch.manual_seed(0)
-    scope = {'d': 'mmdet', 's': 'mmseg'}.get(name.rpartition('frozen_')[2][0], 'mmpretrain')
-    with DefaultScope.overwrite_default_scope(scope if 'or' in name else 'mmpretrain'):
-        model, wrapper, batch = TRAININGS[name](folder, dtype, device)
+    scope, make = TRAININGS[name]
+    with DefaultScope.overwrite_default_scope(scope):
+        model, wrapper, batch = make(folder, dtype, device)
         before = {key: p.detach().clone() for key, p in model.named_parameters()}
         torch.manual_seed(0)
         first, second = (model.train_step(batch, wrapper) for _ in range(2))
