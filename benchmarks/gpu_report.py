@@ -72,6 +72,7 @@ def report_parts(device: str, tiny: bool) -> list[Part]:
     detector, segmentor = (('configs/digits/mask-rcnn.py', 'configs/digits/upernet.py') if tiny else
                            ('configs/mmdet/mask-rcnn_vitdet-b_100e.py',
                             'configs/mmseg/upernet_vit-b_80k.py'))
+    trunk = ['--image-size', '64', '--variants', 'vitsam', 'fused'] if tiny else []
     iterations = ['--iterations', _size(10, tiny), '--batch-size', _size(4, tiny)]
     parts = [
         step('step-base', base, 64, 75, 'plain', 'ours'),
@@ -79,7 +80,7 @@ def report_parts(device: str, tiny: bool) -> list[Part]:
         generation('generation-1', 1, 60),
         generation('generation-64', 64, 110),
         Part('dense-trunk', ['dense_trunk.py', *where, '--dtype', 'bfloat16', '--rounds',
-                             _size(10, tiny), '--image-size', '128' if tiny else '1024'], 60),
+                             _size(10, tiny), *trunk], 60),
         Part('detector', ['dense_iteration.py', detector, *iterations], 60),
         Part('segmentor', ['dense_iteration.py', segmentor, *iterations], 60),
         step('compiled-large', large, 32, 150, 'ours', 'compiled'),
