@@ -8,11 +8,11 @@ from pathlib import Path
 
 from mmengine.fileio import get_file_backend
 from mmpretrain.datasets.categories import IMAGENET_CATEGORIES
-from mmpretrain.datasets.custom import get_samples
 
 from ..name_lists import listed
 from ..registry import DATASETS
 from .image_folder import ImageFolder
+from .image_list import ImageList
 
 # timm's files of WordNet ids, one a line, in the order of a classifier's outputs.
 CLASS_LISTS = {
@@ -77,20 +77,20 @@ class ClassSubsetFolder(ImageFolder):
         shown = IMAGENET_CATEGORIES if class_names is None else class_names
         super().__init__(with_label=True, metainfo=dict(classes=tuple(shown)), **kwargs)
 
-    def load_data_list(self) -> list[dict]:
+    def load_data_list(self) -> ImageList:
         """Find the images: ``img_path`` and ``gt_label``, the class's place among all classes."""
         self._check_source()
         labels = class_folders(self.img_prefix, self.class_names, self.subset)
-        samples, empty = get_samples(self.img_prefix, labels, self.is_valid_file)
-        if not samples:
+        images = ImageList(self.img_prefix, self._samples_of(labels))
+        if images.labels is None:
             raise self._no_images()
+        found = set(images.labels.tolist())
+        empty = sorted(name for name, label in labels.items() if label not in found)
         if empty:
             raise ValueError(f'No images in {len(empty)} of {len(labels)} class folders of '
                              f'{self.img_prefix}: {listed(empty)}. Copy or unpack them again.')
         self._metainfo['class_indices'] = tuple(sorted(labels.values()))
-        backend = get_file_backend(self.img_prefix, enable_singleton=True)
-        return [dict(img_path=backend.join_path(self.img_prefix, path), gt_label=label)
-                for path, label in samples]
+        return images
 
 
 def class_folders(root: str | Path, class_names: Sequence[str],

@@ -2,16 +2,20 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
-from collections import defaultdict
+from collections.abc import Iterator, Mapping
 
+import numpy as np
 import torch
+from mmengine import fileio
 from mmengine.fileio import get_file_backend
 from mmengine.logging import MMLogger
 from mmpretrain.datasets import CustomDataset, ImageNet
 
 from ..name_lists import listed
 from ..registry import DATASETS
+from .image_list import ImageList, Sample, files_below
 from .image_reader import EXTENSIONS, UNREAD_EXTENSIONS, shown_name
 
 
@@ -47,39 +51,72 @@ class ImageFolder(CustomDataset):
         self.labels_per_class = labels_per_class
         self.labels_seed = labels_seed
         self._unread: set[str] = set()
-        super().__init__(with_label=with_label, extensions=extensions, **kwargs)
+        # mmengine would write every dictionary into one array: an ImageList is smaller.
+        super().__init__(with_label=with_label, extensions=extensions,
+                         **{'serialize_data': False, **kwargs})
 
-    def load_data_list(self) -> list[dict]:
+    def load_data_list(self) -> ImageList:
         """Find the images: ``img_path``, with labels also ``gt_label``."""
         self._check_source()
         if self.with_label and not self.ann_file:
             self._check_class_folders()
         try:
-            data_list = super().load_data_list()
-        except RuntimeError as error:       # what the parent raises where it finds no image
-            raise self._no_images() from error
+            images = ImageList(self.img_prefix, self._samples())
         except OSError as error:
             if error.errno != errno.ELOOP:
                 raise
             raise ValueError(f'{shown_name(self.img_prefix)} holds a link that leads up again, so '
                              'that its images would count many times: remove the link.') from error
-        if not data_list:
+        if not images:
             raise self._no_images()
         if self._unread:
             MMLogger.get_current_instance().warning(
                 f'{self.img_prefix} also holds {self._listed_unread()}')
-        if not self.with_label:
-            return data_list
-        by_class = self._by_class(data_list)
+        if images.labels is None:
+            return images
+        by_class = self._by_class(images.labels)
         if self.labels_per_class is None:
-            return data_list
-        return [info for images in by_class for info in self._chosen(images, self.labels_per_class)]
+            return images
+        return images.take(i for indices in by_class
+                           for i in self._chosen(images.labels, indices, self.labels_per_class))
+
+    def _samples(self) -> Iterator[Sample]:
+        """Name and label of each image, from the list or from the folder."""
+        if self.ann_file:
+            yield from self._listed()
+            return
+        backend = get_file_backend(self.img_prefix, enable_singleton=True)
+        if not self.with_label:
+            names = files_below(backend, self.img_prefix)
+            yield from ((name, None) for name in names if self.is_valid_file(name))
+            return
+        classes = sorted(backend.list_dir_or_file(self.img_prefix, list_file=False))
+        self._metainfo.setdefault('classes', tuple(classes))
+        self.folder_to_idx = {name: label for label, name in enumerate(classes)}
+        yield from self._samples_of(self.folder_to_idx)
+
+    def _samples_of(self, labels: Mapping[str, int]) -> Iterator[Sample]:
+        """The images of some class folders, which have these labels, by the folders' names."""
+        backend = get_file_backend(self.img_prefix, enable_singleton=True)
+        for folder, label in sorted(labels.items()):
+            names = files_below(backend, backend.join_path(self.img_prefix, folder), f'{folder}/')
+            yield from ((name, label) for name in names if self.is_valid_file(name))
+
+    def _listed(self) -> Iterator[Sample]:
+        for line in io.BytesIO(fileio.get(self.ann_file)):
+            text = line.decode().rstrip('\r\n')
+            if self.with_label:
+                name, label = text.strip().rsplit(' ', 1)
+                yield name, int(label)
+            else:
+                yield text, None
 
     def is_valid_file(self, filename: str) -> bool:
         """Whether a name ends like that of an image; what macOS writes beside it is none."""
-        if filename.lower().endswith(UNREAD_EXTENSIONS):
+        name = filename.rpartition('/')[2].lower()
+        if name.endswith(UNREAD_EXTENSIONS):
             self._unread.add(filename)
-        return super().is_valid_file(filename) and not os.path.basename(filename).startswith('.')
+        return name.endswith(self.extensions) and not name.startswith('.')
 
     def prepare_data(self, idx: int) -> dict | None:
         """Run the pipeline for one image; None in training if the image is unreadable."""
@@ -116,18 +153,16 @@ class ImageFolder(CustomDataset):
     def _expected_classes(self) -> int | None:
         return self.num_classes or (self.CLASSES and len(self.CLASSES))
 
-    def _by_class(self, data_list: list[dict]) -> list[list[dict]]:
-        """The images of each class.
+    def _by_class(self, labels: np.ndarray) -> list[np.ndarray]:
+        """The indices of the images of each class.
 
         Raises:
             ValueError: If a class has none.
         """
-        groups: dict[int, list[dict]] = defaultdict(list)
-        for info in data_list:
-            groups[info['gt_label']].append(info)
         names = self.CLASSES or ()      # of the folders, unless given
-        count = self._expected_classes() or max(groups) + 1
-        missing = sorted(set(range(count)) ^ groups.keys())
+        found = set(np.unique(labels).tolist())
+        count = self._expected_classes() or max(found) + 1
+        missing = sorted(set(range(count)) ^ found)
         if missing:
             label = missing[0]
             raise ValueError(
@@ -136,17 +171,18 @@ class ImageFolder(CustomDataset):
                 f'{len(missing)} labels do not fit, the first is {label}'
                 f'{f" ({names[label]})" if label < len(names) else ""}. Its folder or its lines in '
                 'the list must be filled, or num_classes changed.')
-        return [groups[label] for label in range(count)]
+        order = np.argsort(labels, kind='stable')
+        return np.split(order, np.cumsum(np.bincount(labels, minlength=count))[:-1])
 
-    def _chosen(self, images: list[dict], count: int) -> list[dict]:
+    def _chosen(self, labels: np.ndarray, indices: np.ndarray, count: int) -> list[int]:
         """So many of the images of one class, in their order."""
-        label = images[0]['gt_label']
-        if len(images) < count:
-            raise ValueError(f'Class {label} of {self.img_prefix} has {len(images)} images, '
+        label = int(labels[indices[0]])
+        if len(indices) < count:
+            raise ValueError(f'Class {label} of {self.img_prefix} has {len(indices)} images, '
                              f'labels_per_class={count} asks for more.')
         generator = torch.Generator().manual_seed(self.labels_seed * 100_003 + label)
-        order = torch.randperm(len(images), generator=generator)[:count]
-        return [images[i] for i in sorted(order.tolist())]
+        order = torch.randperm(len(indices), generator=generator)[:count]
+        return indices[np.sort(order.numpy())].tolist()
 
     def _listed_unread(self) -> str:
         return (f'{len(self._unread)} files such as {shown_name(min(self._unread))} (HEIC, JPEG '

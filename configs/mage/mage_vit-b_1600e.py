@@ -26,7 +26,11 @@ optim_wrapper = dict(
     accumulative_counts=2,
     optimizer=dict(lr=1.5e-4 * 4096 / 256))  # base rate 1.5e-4 per 256 images -> 2.4e-3
 auto_scale_lr = dict(base_batch_size=8 * 256, enable=False)
-custom_hooks = [*_base_.custom_hooks, dict(type='EffectiveBatchHook', expected=4096)]
+custom_hooks = [
+    *_base_.custom_hooks,
+    dict(type='GenerationPreviewHook', interval=50),  # 16 images in vis_data/vis_image
+    dict(type='EffectiveBatchHook', expected=4096)
+]
 
 max_epochs, warmup_epochs = 1600, 40
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=20)
@@ -40,4 +44,4 @@ param_scheduler = [
         end=max_epochs,
         convert_to_iter_based=True)
 ]
-default_hooks = dict(checkpoint=dict(interval=5))
+default_hooks = dict(checkpoint=dict(interval=5, milestone_interval=50))  # every 50 stay for good

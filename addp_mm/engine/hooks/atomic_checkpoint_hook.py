@@ -60,18 +60,27 @@ class AtomicCheckpointHook(CheckpointHook):
 
     Args:
         auto_resume: Go on with an earlier run of the same settings, also without ``resume=True``.
+        milestone_interval: Keep the checkpoint of every so many epochs (iterations with
+            ``by_epoch=False``) for good, beside the latest ``max_keep_ckpts``; None keeps none.
         **kwargs: Arguments of mmengine's ``CheckpointHook``.
 
     Raises:
         OSError: If a checkpoint cannot be written, for example on a full disk.
         ValueError: If the folder holds a run with other settings or is in use, or the checkpoint
-            to resume does not fit.
+            to resume does not fit; if no checkpoint is written at a milestone, or it is to be
+            written to a remote storage.
         FloatingPointError: If a training ends while its steps are being left out.
     """
 
-    def __init__(self, *args, auto_resume: bool = True, **kwargs) -> None:
+    def __init__(self, *args, auto_resume: bool = True, milestone_interval: int | None = None,
+                 **kwargs) -> None:
         super().__init__(*args, **kwargs)
+        if milestone_interval is not None and (
+                self.interval < 1 or milestone_interval < 1 or milestone_interval % self.interval):
+            raise ValueError(f'milestone_interval must be a multiple of interval, {self.interval}, '
+                             f'at which checkpoints are written, got {milestone_interval}.')
         self.auto_resume = auto_resume
+        self.milestone_interval = milestone_interval
         self._is_automatic = False
         self._interruption = Interruption()
         self._saved_iter: int | None = None
@@ -132,6 +141,10 @@ class AtomicCheckpointHook(CheckpointHook):
         if is_local and _backend_counts(runner):
             self.backend_args = dict(backend='addp_atomic')
         super().before_train(runner)
+        if self.milestone_interval and not isinstance(self.file_backend, AtomicBackend):
+            raise ValueError('milestone_interval is for local folders, and for Runner or '
+                             'FullyShardStrategy; the checkpoints of this run are written to '
+                             f'{self.out_dir} by mmengine: set max_keep_ckpts=-1, which keeps all.')
         if is_local and is_main_process():
             _make_folder(self.out_dir)
             for folder in {self.out_dir, runner.work_dir}:
@@ -321,14 +334,15 @@ class AtomicCheckpointHook(CheckpointHook):
         return found[0]
 
     def _keep_step(self, runner: Runner, step: int) -> list[int]:
-        """Note a step among the kept ones, and return those that are one too many with it."""
+        """Note a step among the latest, and return what is one too many and no milestone."""
         if self.max_keep_ckpts <= 0 or (self.keep_ckpt_ids and self.keep_ckpt_ids[-1] == step):
             return []
         is_full = len(self.keep_ckpt_ids) == self.max_keep_ckpts
         outdated = [self.keep_ckpt_ids.popleft()] if is_full else []
         self.keep_ckpt_ids.append(step)
         runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
-        return outdated
+        interval = self.milestone_interval
+        return [old for old in outdated if interval is None or old % interval]
 
     def _is_local(self, runner: Runner) -> bool:
         if self.file_client_args is not None:

@@ -16,6 +16,7 @@ from mmengine.runner import FlexibleRunner, Runner
 
 from addp_mm.checkpoints import is_whole
 from addp_mm.checkpoints.weight_files import load_checkpoint
+from addp_mm.engine.hooks import AtomicCheckpointHook
 from tests.helpers.tiny_training import hook_of, make_config, write_images
 
 
@@ -118,6 +119,20 @@ def test_oldest_is_removed_after_the_pointer_is_turned(tmp_path, images):
     assert order == ['last_checkpoint', 'last_checkpoint', '-epoch_1.pth', 'last_checkpoint',
                      '-epoch_2.pth']
     assert sorted(p.name for p in tmp_path.glob('*.pth')) == ['epoch_3.pth']
+
+
+def test_milestones_stay_beside_the_latest(tmp_path, images):
+    checkpoint = dict(type='AtomicCheckpointHook', interval=1, max_keep_ckpts=1,
+                      milestone_interval=2)
+    train(tmp_path / 'run', images, default_hooks=dict(checkpoint=checkpoint),
+          train_cfg=dict(by_epoch=True, max_epochs=5))
+    kept = sorted(path.name for path in (tmp_path / 'run').glob('epoch_*.pth'))
+    assert kept == ['epoch_2.pth', 'epoch_4.pth', 'epoch_5.pth']
+
+
+def test_milestone_without_a_checkpoint_is_refused():
+    with pytest.raises(ValueError, match='multiple of interval, 3, .* got 4'):
+        AtomicCheckpointHook(interval=3, milestone_interval=4)
 
 
 @pytest.mark.parametrize('damage', ['cut', 'flip', 'empty', 'gone'])
@@ -232,6 +247,9 @@ def test_remote_storage_gets_mmengines_behaviour(tmp_path, images):
     assert runner.train_loop is not None
     hook_of(runner, 'AtomicCheckpointHook').before_run(runner)
     assert runner._resume and runner._load_from is None
+    hooks['default_hooks']['checkpoint']['milestone_interval'] = 2
+    with pytest.raises(ValueError, match='written to bucket://out/run by mmengine'):
+        train(tmp_path / 'run', images, **hooks)
 
 
 def test_flexible_runner_writes_its_own_way(tmp_path: Path, images: Path):
