@@ -88,7 +88,7 @@ class LmdbFolder(BaseStorageBackend):
         if database not in self._opened:
             if not _exists(database):
                 raise FileNotFoundError(f'There is no database {database}: make one with '
-                                        'tools/pack_images.py FOLDER FILE.lmdb')
+                                        'pack_images.py FOLDER FILE.lmdb.')
             self._opened[database] = _lmdb().open(
                 database, subdir=False, readonly=True, lock=False, readahead=False)
         return self._opened[database]

@@ -79,7 +79,23 @@ def test_slurm_scripts_hand_over_every_argument(tools, tmp_path, name, words, in
         str(tools / inner[0]), *inner[1:], '--cfg-options', 'a=b c']
 
 
-@pytest.mark.parametrize('name', ['dist_train', 'dist_test', 'slurm_train', 'slurm_test'])
+@pytest.mark.parametrize('code, is_queued', [(138, True), (143, True), (0, False), (1, False)])
+def test_job_that_was_asked_to_end_is_queued_again(tools, tmp_path, code, is_queued):
+    for name, text in (('srun', f'printf "%s\\n" "$MASTER_PORT" "$@"; exit {code}'),
+                       ('scontrol', 'echo scontrol "$@"')):
+        (tmp_path / name).write_text(f'#!/bin/sh\n{text}\n')
+        (tmp_path / name).chmod(0o755)
+    done = run(tools / 'slurm_requeue.sh', 'a config.py', 'a dir', '--amp', cwd=tmp_path,
+               SLURM_JOB_ID='70123', PYTHON='my python', SRUN_ARGS='--mpi=none')
+    lines = done.stdout.splitlines()
+    assert done.returncode == code and lines[:11] == [
+        '30123', '--kill-on-bad-exit=1', '--mpi=none', 'my python', '-u', '-m',
+        'addp_mm.cli.train', 'a config.py', '--work-dir=a dir', '--launcher=slurm', '--amp']
+    assert ('scontrol requeue 70123' in lines) == is_queued
+
+
+@pytest.mark.parametrize('name', ['dist_train', 'dist_test', 'slurm_train', 'slurm_test',
+                                  'slurm_requeue'])
 def test_missing_arguments_are_explained(tools, tmp_path, name):
     done = run(tools / f'{name}.sh', 'only_one.py', cwd=tmp_path)
     assert done.returncode == 2 and done.stderr.startswith('Usage: ')
