@@ -143,8 +143,7 @@ def export_timm(encoder: nn.Module, path: str | Path, overwrite: bool = False) -
     Raises:
         ValueError: If the encoder is another one.
     """
-    if type(encoder) is not ADDPViT or encoder.takes_tokens or encoder.cls_token is None \
-            or not hasattr(encoder.patch_embed, 'projection'):
+    if not fits_timm(encoder):
         raise ValueError('timm\'s VisionTransformer stands for an ADDPViT that reads pixels and '
                          f'has a CLS token, got a {type(encoder).__name__}: dense backbones and '
                          'encoders of tokens compute something that timm\'s does not. Choose onnx.')
@@ -156,6 +155,12 @@ def export_timm(encoder: nn.Module, path: str | Path, overwrite: bool = False) -
         weights['pos_embed'] = table
     save_weights(weights, path, dict(timm=json.dumps(arguments)), overwrite)
     return arguments
+
+
+def fits_timm(encoder: nn.Module) -> bool:
+    """Whether timm's ``VisionTransformer`` computes the same as an encoder."""
+    return (type(encoder) is ADDPViT and not encoder.takes_tokens and encoder.cls_token is not None
+            and hasattr(encoder.patch_embed, 'projection'))
 
 
 def publish_checkpoint(checkpoint: str | Path, path: str | Path, overwrite: bool = False) -> None:

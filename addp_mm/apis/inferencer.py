@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from huggingface_hub import ModelCard
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.model import BaseModel
@@ -26,6 +27,7 @@ from ..generation import (
     uncrop_margins,
 )
 from .encoder_outputs import encoder_outputs
+from .hub_folder import HubFolder, folder_of
 from .image_input import (
     ImageInput,
     ImagesInput,
@@ -35,11 +37,13 @@ from .image_input import (
     read_mask,
 )
 from .load_model import build_model, set_dtype
+from .model_card import model_card
 from .model_source import read_config
 from .result_paths import ResultPaths
+from .shared_folder import write_shared
 
 
-class ADDPInferencer:
+class ADDPInferencer(HubFolder):
     """Generates and edits images, reconstructs them through the tokenizer, extracts features.
 
     Arrays that come in and out are uint8 RGB, (H, W, 3). Options of the sampler are given by name
@@ -47,8 +51,9 @@ class ADDPInferencer:
     ``rounding``, ``final`` and ``rescale``, see :class:`DenoisingSampler`.
 
     Args:
-        model: Name of a released model, see :func:`list_models`; config file or config of a
-            training of type ``ADDP``, or of type ``MAGETraining``, which knows no features; or a
+        model: Name of a released model, see :func:`list_models`; folder that
+            :meth:`save_pretrained` has written; config file or config of a training of type
+            ``ADDP``, or of type ``MAGETraining``, which knows no features; or a
             built model, which is taken over.
         weights: Checkpoint of that training, a converted file, or ``addp://`` and the name of a
             released one. None: those of the released model, those that a built model has, or the
@@ -81,6 +86,7 @@ class ADDPInferencer:
         if isinstance(model, (str, Path)):
             model, weights = read_config(model, weights)
         self.weights, self.dtype, self.show_progress = weights, dtype, show_progress
+        self.config = model if isinstance(model, Config) else None
         self.model = build_model(model, weights)
         self._autocast = set_dtype(self.model, dtype, self.device)
         self.model.to(self.device).eval()
@@ -308,6 +314,26 @@ class ADDPInferencer:
         if paths:
             paths.save(predictions, pictures)
         return dict(predictions=predictions, visualization=pictures)
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        if self.config is None:
+            raise ValueError('A model that was handed over as it is has no config to save: make '
+                             'the inferencer from a config or its file.')
+        write_shared(save_directory, self.config, self.model)
+
+    @classmethod
+    def _from_pretrained(cls, *, model_id: str, revision: str | None = None,
+                         cache_dir: str | Path | None = None, force_download: bool = False,
+                         local_files_only: bool = False, token: str | bool | None = None,
+                         **options: Any) -> ADDPInferencer:
+        """See ``from_pretrained`` of huggingface_hub; ``options`` are those of the class."""
+        return cls(folder_of(
+            model_id, revision=revision, cache_dir=cache_dir, force_download=force_download,
+            local_files_only=local_files_only, token=token), **options)
+
+    def generate_model_card(self, **about: Any) -> ModelCard:
+        """The card of this model, see :func:`model_card`."""
+        return model_card(self.model, self.weights, **about)
 
     def generator(self, **sampler: Any) -> ImageGenerator:
         """The model with a sampler of these options."""

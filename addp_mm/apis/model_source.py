@@ -1,4 +1,4 @@
-"""What a user calls a model by - a config file or the name of a released model - as a config."""
+"""What a user calls a model by: a config file, the name of a released model, or a folder."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -7,6 +7,7 @@ from mmengine.config import Config
 
 from ..checkpoints.releases import SCHEME, Release, find_release
 from ..config_file import read_config_file
+from .shared_folder import read_shared
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -29,13 +30,18 @@ def read_config(model: str | Path, weights: str | Path | None = None
     """The config that a model is called by, and its weights.
 
     Args:
-        model: A config file, or the name of a released model, see :func:`list_models`.
-        weights: Its weights; None: for a name, the released ones.
+        model: A config file, the name of a released model, see :func:`list_models`, or a folder
+            that ``save_pretrained`` has written.
+        weights: Its weights; None: for a name or a folder its own.
 
     Raises:
         FileNotFoundError: If there is no such config file.
-        ValueError: If there is no such model; the near names are in the message.
+        ValueError: If there is no such model; the near names are in the message. If the folder is
+            not such a one.
     """
+    if Path(model).is_dir():
+        cfg, own = read_shared(model)
+        return cfg, weights or own
     if Path(model).suffix in ('.py', '.json', '.yaml', '.yml') or Path(model).is_file():
         return read_config_file(model), weights
     release = find_release(str(model))

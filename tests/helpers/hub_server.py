@@ -1,7 +1,9 @@
 """A server of files on this machine, which answers as the Hugging Face hub does."""
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,12 +20,14 @@ class HubServer(ThreadingHTTPServer):
         folder: The folder.
         requests: Method, file name and ``Range`` of each request.
         stated_hash: What the server says of the hash of each file; None: the truth.
+        uploaded: What was sent to it, by path in its repository.
     """
 
     def __init__(self, folder: Path) -> None:
         super().__init__(('127.0.0.1', 0), _Handler)
         self.folder, self.stated_hash = folder, None
         self.requests: list[tuple[str, str, str | None]] = []
+        self.uploaded: dict[str, bytes] = {}
 
     @property
     def address(self) -> str:
@@ -39,6 +43,33 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self._answer(with_content=True)
+
+    def do_POST(self) -> None:
+        """What an upload asks for: a repository, how to send each file, a commit."""
+        lines = self.rfile.read(int(self.headers['Content-Length'])).splitlines()
+        sent = [json.loads(line) for line in lines]
+        if self.path.endswith('/preupload/main'):
+            files = [dict(path=file['path'], uploadMode='regular', shouldIgnore=False)
+                     for file in sent[0]['files']]
+            self._send(dict(files=files))
+        elif '/commit/' in self.path:
+            self.server.uploaded |= {
+                line['value']['path']: base64.b64decode(line['value']['content'])
+                for line in sent if line['key'] == 'file'}
+            address = f'{self.server.address}/me/addp/commit/0'
+            self._send(dict(commitOid=40 * '0', commitUrl=address))
+        elif self.path == '/api/repos/create':
+            self._send(dict(url=f'{self.server.address}/me/{sent[0]["name"]}'))
+        else:
+            self._send(dict(errors=[], warnings=[]))
+
+    def _send(self, content: dict) -> None:
+        data = json.dumps(content).encode()
+        self.send_response(200)
+        self.send_header('Content-Type', 'application/json')
+        self.send_header('Content-Length', str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
 
     def log_message(self, *args: object) -> None:
         """Say nothing."""

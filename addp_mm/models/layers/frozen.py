@@ -108,15 +108,31 @@ class FrozenModule(nn.Module):
                                                                 self._running_dtype()):
             self._read()
 
-    def _read(self) -> None:
-        model, path = self.description, self._existing_checkpoint()
+    def read_weights(self) -> dict[str, torch.Tensor]:
+        """The tensors of the model in :attr:`checkpoint`, floating-point ones in float32.
+
+        Raises:
+            ValueError: If no file is named, or it does not fit the model.
+            FileNotFoundError: If the file does not exist.
+        """
+        path = self._existing_checkpoint()
         try:
-            weights = match_prefix(load_weights(path), list(model.state_dict()))
-            model.load_state_dict({k: _as_float32(v) for k, v in weights.items()}, assign=True)
-        except (ValueError, RuntimeError) as error:
-            raise ValueError(
-                f'{path} does not fit the {type(model).__name__} of the config: {error}') from error
+            weights = match_prefix(load_weights(path), list(self.description.state_dict()))
+        except ValueError as error:
+            raise self._misfit(error) from error
         check_finite(weights, path)
+        return {k: _as_float32(v) for k, v in weights.items()}
+
+    def _misfit(self, error: Exception) -> ValueError:
+        return ValueError(f'{self.checkpoint} does not fit the {type(self.description).__name__} '
+                          f'of the config: {error}')
+
+    def _read(self) -> None:
+        model, path = self.description, self.checkpoint
+        try:
+            model.load_state_dict(self.read_weights(), assign=True)
+        except RuntimeError as error:
+            raise self._misfit(error) from error
         model.requires_grad_(False).eval().to(self.device)
         if self.channels_last:
             model.to(memory_format=torch.channels_last)
