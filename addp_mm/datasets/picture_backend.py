@@ -4,9 +4,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
+import numpy as np
 from mmengine.fileio import LocalBackend, register_backend
 
-from .image_reader import check_whole, decode_image, format_of, shown_name
+from .grey_range import is_grey, stretched
+from .image_reader import check_whole, decode_image, format_of, open_picture, shown_name
 
 _BY_OPENCV = ('JPEG', 'MPO')
 
@@ -19,7 +21,13 @@ class PictureBackend(LocalBackend):
     name it, and the libraries' inferencers take it over from there::
 
         dict(type='LoadImageFromFile', backend_args=dict(backend='addp_pictures'))
+
+    Args:
+        stretch: Stretch grey pictures to their range, as ``train_from_folder.py --stretch`` does.
     """
+
+    def __init__(self, stretch: bool = False) -> None:
+        self.stretch = stretch
 
     def get(self, filepath: str | Path) -> bytes:
         """Read a picture.
@@ -30,10 +38,17 @@ class PictureBackend(LocalBackend):
         """
         data = super().get(filepath)
         try:
-            return _as_opencv_reads(data)
+            return _stretched_grey(data) if self.stretch else _as_opencv_reads(data)
         except ValueError as error:
             raise ValueError(f'{shown_name(filepath)} cannot be read ({error}): mend the file, or '
                              'take it out of the data.') from error
+
+
+def _stretched_grey(data: bytes) -> bytes:
+    with open_picture(data) as image:
+        if not is_grey(image):
+            return _as_opencv_reads(data)
+        return cv2.imencode('.bmp', np.asarray(stretched(image)))[1].tobytes()
 
 
 def _as_opencv_reads(data: bytes) -> bytes:

@@ -1,6 +1,7 @@
 """Writes complete configs of a detector and a segmentor for one's own images and labels."""
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,26 @@ def write_dense_configs(found: LabelledImages, annotations: Path, pretrained: Pa
         if hasattr(cfg.model.backbone, 'pretrain_img_size'):
             size = encoder.model.data_preprocessor.tokenizer.model.image_size
             cfg.model.backbone.pretrain_img_size = size
+        if _was_stretched(pretrained):
+            _stretch(cfg)
         write_whole(path, cfg.pretty_text.encode())
     return paths
+
+
+def _was_stretched(pretrained: Path) -> bool:
+    """Whether the encoder has seen grey images stretched to their range."""
+    record = pretrained / 'images.json'
+    return record.is_file() and json.loads(record.read_text(encoding='utf-8')).get('stretch', False)
+
+
+def _stretch(cfg: Config) -> None:
+    """Have the pipelines show the encoder what it was pre-trained on."""
+    pipelines = [cfg[loader].dataset.pipeline for loader in _LOADERS]
+    pipelines += [cfg[name] for name in ('train_pipeline', 'test_pipeline') if name in cfg]
+    for pipeline in pipelines:
+        for transform in pipeline:
+            if transform.type == 'LoadImageFromFile':
+                transform.backend_args.stretch = True
 
 
 def _detection_changes(found: LabelledImages, annotations: Path) -> dict[str, Any]:

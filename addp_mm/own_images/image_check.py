@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ..atomic_write import atomic_write
+from ..datasets.grey_range import is_grey, stretched
 from ..datasets.image_reader import (
     first_line,
     is_transparent,
@@ -25,7 +26,6 @@ from ..datasets.image_reader import (
 MAX_CROPS = 4
 # At the images' own scale, an image with a longer side is stored as tiles of about so many crops.
 MAX_TILE_CROPS, TILE_CROPS = 16, 8
-STRETCHED_PERCENTILES = 0.1, 99.9
 _PLAIN_MODES = ('RGB', 'L')
 _PLAIN_FORMATS = ('JPEG', 'PNG', 'BMP', 'PPM', 'TIFF', 'WEBP')
 _MAX_NAME = 150     # bytes of a copy's name that repeat the path; file systems take 255
@@ -68,7 +68,7 @@ def check_image(path: Path, folder: Path, image_size: int, scale: str = 'object'
             if not findings or findings == [describe_small(image_size)]:
                 return CheckedImage(str(path), [str(path.absolute())], findings)
             copy = _copy_name(path, folder, image.format)
-            plain = to_rgb(_stretched(image) if stretches else image)
+            plain = to_rgb(stretched(image) if stretches else image)
             if scale == 'object':
                 plain = shrink(plain, MAX_CROPS * image_size)
             tiles = cut_tiles(plain, image_size) if scale == 'native' else [plain]
@@ -152,26 +152,6 @@ def _describe_size(image: Image.Image, image_size: int, scale: str) -> list[str]
     if min(image.size) > MAX_CROPS * image_size:
         return [f'larger than {MAX_CROPS} crops of {image_size} pixels: stored smaller']
     return [describe_small(image_size)] * (min(image.size) < image_size)
-
-
-def is_grey(image: Image.Image) -> bool:
-    """Whether an image of any mode has no colours."""
-    if image.mode[0] in 'LIF1':
-        return True
-    red, green, blue = image.convert('RGB').split()
-    return red.tobytes() == green.tobytes() == blue.tobytes()
-
-
-def _stretched(image: Image.Image) -> Image.Image:
-    """A grey image, its range as :data:`STRETCHED_PERCENTILES` give it brought to 0 to 255."""
-    if image.mode[0] not in 'IF':
-        image = image.convert('L')
-    values = np.asarray(image, np.float64)
-    low, high = np.nanpercentile(values, STRETCHED_PERCENTILES)
-    if low == high:
-        low, high = np.nanmin(values), np.nanmax(values)
-    stretched = (np.nan_to_num(values, nan=low) - low) / (high - low) * 255
-    return Image.fromarray(stretched.clip(0, 255).round().astype(np.uint8))
 
 
 def shrink(image: Image.Image, side: int) -> Image.Image:

@@ -9,6 +9,7 @@ from mmcv.transforms import LoadImageFromFile
 from PIL import Image
 
 from addp_mm.datasets.image_reader import read_pixels
+from addp_mm.own_images.image_check import check_image
 
 OURS = LoadImageFromFile(backend_args=dict(backend='addp_pictures'))
 
@@ -48,3 +49,16 @@ def test_unreadable_pictures_are_named(tmp_path: Path):
             OURS(dict(img_path=str(tmp_path / name)))
     with pytest.raises(FileNotFoundError):
         OURS(dict(img_path=str(tmp_path / 'nowhere.png')))
+
+
+@pytest.mark.parametrize('kind', ['deep png', 'jpg', 'colours png'])
+def test_grey_pictures_are_stretched_as_for_the_pre_training(kind: str, tmp_path: Path):
+    path = draw(tmp_path, kind)
+    if kind == 'colours png':
+        Image.fromarray(np.arange(1800, dtype=np.uint8).reshape(20, 30, 3)).save(path)
+    load = LoadImageFromFile(backend_args=dict(backend='addp_pictures', stretch=True))
+    found = load(dict(img_path=str(path)))['img']
+    (tmp_path / 'copies').mkdir()
+    copy, = check_image(path, tmp_path / 'copies', 8, stretch=True).paths
+    assert np.array_equal(found[..., ::-1], read_pixels(copy))
+    assert np.array_equal(found[..., ::-1], read_pixels(path)) == (kind == 'colours png')

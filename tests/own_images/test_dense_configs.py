@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,18 @@ def test_configs_of_the_images_at_hand(found: LabelledImages, tmp_path: Path, ar
     assert lines[1] == f'  python tools/train.py {out}/mask-rcnn.py'
     iterations = 600 if arch.startswith('dict') else 5000
     assert f'{out}/mask-rcnn/iter_{iterations}.pth --show-dir' in lines[2]
+
+
+@pytest.mark.parametrize('stretch', [True, False])
+def test_grey_images_are_stretched_as_in_the_pre_training(found: LabelledImages, tmp_path: Path,
+                                                          stretch: bool):
+    pretrained = write_pretraining(tmp_path / 'pretrained', 'dict()')
+    (pretrained / 'images.json').write_text(json.dumps(dict(stretch=stretch)))
+    out = write_annotations(found, tmp_path / 'out', None, {}, lambda line: None)
+    for cfg in map(Config.fromfile, write_dense_configs(found, out, pretrained)):
+        pipelines = [cfg[f'{part}_dataloader'].dataset.pipeline for part in ('train', 'val', 'test')]
+        for pipeline in (*pipelines, cfg.train_pipeline, cfg.test_pipeline):
+            assert pipeline[0].backend_args.get('stretch', False) == stretch
 
 
 def test_a_pretraining_that_is_not_there_or_not_done_is_named(found: LabelledImages,
