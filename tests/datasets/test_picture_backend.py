@@ -51,7 +51,7 @@ def test_unreadable_pictures_are_named(tmp_path: Path):
         OURS(dict(img_path=str(tmp_path / 'nowhere.png')))
 
 
-@pytest.mark.parametrize('kind', ['deep png', 'jpg', 'colours png'])
+@pytest.mark.parametrize('kind', ['deep png', 'tif', 'colours png'])
 def test_grey_pictures_are_stretched_as_for_the_pre_training(kind: str, tmp_path: Path):
     path = draw(tmp_path, kind)
     if kind == 'colours png':

@@ -69,7 +69,8 @@ def test_grey_images_are_stretched_as_in_the_pre_training(found: LabelledImages,
     (pretrained / 'images.json').write_text(json.dumps(dict(stretch=stretch)))
     out = write_annotations(found, tmp_path / 'out', None, {}, lambda line: None)
     for cfg in map(Config.fromfile, write_dense_configs(found, out, pretrained)):
-        pipelines = [cfg[f'{part}_dataloader'].dataset.pipeline for part in ('train', 'val', 'test')]
+        loaders = cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader
+        pipelines = [loader.dataset.pipeline for loader in loaders]
         for pipeline in (*pipelines, cfg.train_pipeline, cfg.test_pipeline):
             assert pipeline[0].backend_args.get('stretch', False) == stretch
 
