@@ -74,7 +74,7 @@ class Tokenizer:
 
 def build(way: str, args: argparse.Namespace) -> Tokenizer:
     """The tokenizer of the config, run in one of the ways."""
-    cfg = variants.read_config(args).model.data_preprocessor.tokenizer
+    cfg = variants.read_config_file(args).model.data_preprocessor.tokenizer
     frozen = FrozenModule(cfg.model, str(args.tokenizer or cfg.checkpoint), **OPTIONS[way])
     frozen.to(args.device)
     if way == FUSED:
@@ -128,7 +128,7 @@ def measure(args: argparse.Namespace) -> dict[str, dict[str, float]]:
 
 def pictures(args: argparse.Namespace) -> Tensor:
     """Smooth shapes with a little noise, (N, 3, H, W) in [0, 1]."""
-    size = variants.read_config(args).model.data_preprocessor.tokenizer.model.image_size
+    size = variants.read_config_file(args).model.data_preprocessor.tokenizer.model.image_size
     generator = torch.Generator().manual_seed(0)
     coarse = torch.rand(args.batch_size, 3, 8, 8, generator=generator)
     smooth = F.interpolate(coarse, (size, size), mode='bicubic')

@@ -87,15 +87,17 @@ def _steps(results: Report) -> Iterator[str]:
     if rows:
         sizes = ', '.join(f'{results[name]["batch_size"]} images with {name.partition("-")[2]}'
                           for name in filter(results.__contains__, ('step-base', 'step-large')))
-        yield f'A training step in ms ({sizes}):'
+        yield (f'A training step in ms ({sizes}). "Of rate" is the share of the rate that was '
+               'measured for large products:')
         yield _table(['ms', 'VQ enc.', 'predictor', 'VQ dec.', 'forward', 'backward', 'optim.',
                       'all', 'images/s', 'times', 'of rate', 'GB'], rows)
 
 
 def _generation(results: Report) -> Iterator[str]:
-    rows = []
-    for name in ('generation-1', 'generation-64'):
-        found = results.get(name, dict(results={}))
+    rows, num_steps = [], 0
+    for name in filter(results.__contains__, ('generation-1', 'generation-64')):
+        found = results[name]
+        num_steps = found['num_steps']
         for variant, row in found['results'].items():
             first = next(iter(found['results'].values()))
             rows.append([
@@ -104,7 +106,7 @@ def _generation(results: Report) -> Iterator[str]:
                 f'{row["seconds"]:.3f}', f'{row["images_per_second"]:.2f}',
                 f'{first["seconds"] / row["seconds"]:.2f}', f'{row["peak_memory_gb"]:.1f}'])
     if rows:
-        yield f'Generation in {found.get("num_steps", "some")} steps with the large model:'
+        yield f'Generation in {num_steps} steps with the large model:'
         yield _table(['batch', 'dtype', *(f'{part}, s' for part in GENERATION_PARTS), 'all, s',
                       'images/s', 'times', 'GB'], rows)
 

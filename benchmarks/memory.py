@@ -159,7 +159,7 @@ def estimate(arch: str, args: argparse.Namespace) -> dict[str, Any]:
     """The estimates for one architecture."""
     args.arch = arch
     with torch.device('meta'):
-        model = variants.MODELS.build(variants.read_config(args).model)
+        model = variants.MODELS.build(variants.read_config_file(args).model)
     batches = {
         f'{gigabytes} GB, {"with" if saves else "without"} checkpointing':
             largest_batch(model, gigabytes, args.mask_ratio, saves)

@@ -78,7 +78,7 @@ class EpochTimer(Hook):
 def seconds_of(loop: str, model: torch.nn.Module, args: argparse.Namespace) -> measuring.Parts:
     """Train for two epochs; the seconds of an iteration in the second."""
     size = model.data_preprocessor.image_size
-    timer, settings = EpochTimer(args.device), variants.read_config(args)
+    timer, settings = EpochTimer(args.device), variants.read_config_file(args)
     optim_wrapper = {**settings.optim_wrapper, 'accumulative_counts': 1}
     with tempfile.TemporaryDirectory() as folder:
         Runner(

@@ -131,7 +131,7 @@ def test_ways_to_run_the_tokenizer():
 def test_norm_and_silu_as_one_function_change_nothing(tiny: Namespace):
     args = Namespace(**vars(tiny) | dict(tokenizer=None))
     plain, fused = (frozen_parts.FrozenModule(
-        variants.read_config(args).model.data_preprocessor.tokenizer.model,
+        variants.read_config_file(args).model.data_preprocessor.tokenizer.model,
         str(tiny.frozen / 'tokenizer.safetensors')) for _ in range(2))
     frozen_parts.fuse_norm_and_silu(fused.description, backend='eager')
     images = frozen_parts.pictures(args)

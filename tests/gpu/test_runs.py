@@ -95,8 +95,8 @@ def test_one_process_that_shards_trains_as_one_that_does_not(tmp_path: Path, gpu
                    '--work-dir', tmp_path / name]
         port = str(29600 + os.getpid() % 300)
         done = subprocess.run(
-            command, env={**os.environ, 'PYTHON': sys.executable, 'PORT': port,
-                          'PYTHONPATH': str(ROOT)}, capture_output=True, text=True)
+            command, env={**os.environ, 'PYTHON': sys.executable, 'PORT': port},
+            capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-3000:]
         losses.append(torch.load(tmp_path / name / 'losses.pth'))
     assert len(losses[0]) == 8 and losses[1] == pytest.approx(losses[0], rel=5e-3)
