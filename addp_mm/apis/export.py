@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
+from mmpretrain.models.backbones import VisionTransformer
 from torch import Tensor, nn
 
 from ..atomic_write import atomic_write
@@ -22,6 +23,7 @@ from ..checkpoints.weight_files import check_target, load_checkpoint, save_weigh
 from ..config_errors import errors_explained
 from ..dense import ADDPUperViT
 from ..models.addp import ADDPViT
+from ..models.layers import FrozenModule
 from ..registry import MODELS
 from .model_source import read_config
 
@@ -74,7 +76,7 @@ def build_feature_maps(config: str | Path | Config, checkpoint: str | Path) -> F
     scope = cfg.get('default_scope', 'mmpretrain')
     parts = cfg.model
     with DefaultScope.overwrite_default_scope(scope), errors_explained(cfg):
-        encoder = MODELS.build({**parts.backbone, 'init_cfg': None})
+        encoder = MODELS.build({**_image_size(parts), **parts.backbone, 'init_cfg': None})
         has_neck = scope in _DENSE_SCOPES and parts.get('neck')
         neck = MODELS.build(parts.neck) if has_neck else None
     load_encoder(encoder, str(checkpoint))
@@ -178,6 +180,16 @@ def publish_checkpoint(checkpoint: str | Path, path: str | Path, overwrite: bool
                          'is.')
     with atomic_write(Path(path)) as partial, open(partial, 'wb') as file:
         torch.save({name: content[name] for name in PUBLISHED}, file)
+
+
+def _image_size(parts: Any) -> dict[str, Any]:
+    """The image size of a ViT whose config leaves it to the tokenizer, as ``ADDP`` does."""
+    tokenizer = (parts.get('data_preprocessor') or {}).get('tokenizer')
+    kind = parts.backbone.type
+    encoder = MODELS.get(kind) if isinstance(kind, str) else kind
+    if tokenizer is None or encoder is None or not issubclass(encoder, VisionTransformer):
+        return {}
+    return dict(img_size=FrozenModule(**tokenizer).description.image_size)
 
 
 def _load_neck(neck: nn.Module, checkpoint: str | Path) -> None:

@@ -50,7 +50,7 @@ def read_config(model: str | Path, weights: str | Path | None = None
 
 def _released_config(release: Release) -> Config:
     """The config of a released model, with released frozen parts."""
-    cfg = Config.fromfile(find_shipped(release.config))
+    cfg = read_config_file(find_shipped(release.config))
     for part in ('tokenizer', 'token_predictor'):
         if name := getattr(release, part):
             cfg.model.data_preprocessor[part].checkpoint = SCHEME + name

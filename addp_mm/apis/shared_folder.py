@@ -16,6 +16,7 @@ import mmengine.registry
 import torch
 from mmengine.config import Config
 from mmengine.registry import Registry
+from mmengine.utils import get_object_from_string
 from torch import nn
 
 from ..atomic_write import write_json
@@ -26,6 +27,7 @@ from ..version import __version__
 
 CONFIG, WEIGHTS = 'config.json', 'model.safetensors'
 LIBRARY = 'addp_mm'
+PACKAGES = ('addp_mm', 'mmcv', 'mmdet', 'mmengine', 'mmpretrain', 'mmseg', 'timm', 'torch')
 
 
 def write_shared(folder: Path, cfg: Config, model: nn.Module) -> None:
@@ -117,9 +119,10 @@ def check_own_folder(folder: Path) -> None:
 
 
 def check_types(settings: Any, path: Path) -> None:
-    """See that a config from elsewhere names registered classes only.
+    """See that a config from elsewhere names parts of networks only.
 
-    mmengine imports what a name with dots says, which could be any function.
+    Those are what is registered, and modules of :data:`PACKAGES` by their full names. mmengine
+    itself imports and calls whatever a name with dots says, which could be any function.
 
     Raises:
         ValueError: If it names something else.
@@ -128,11 +131,19 @@ def check_types(settings: Any, path: Path) -> None:
         _registered(mmengine.registry.TASK_UTILS)) | {'Pretrained'}
     for entry in _dicts(settings):
         kind = entry.get('type')
-        if kind is not None and (not isinstance(kind, str) or kind.split('.')[-1] not in known
-                                 or kind.count('.') > 1):
+        if kind is not None and not (isinstance(kind, str) and (
+                kind.split('.')[-1] in known and kind.count('.') < 2 or _is_module(kind))):
             raise ValueError(f'{path} names {kind!r}, which is no registered class: the folder is '
                              'of a newer version, needs a package to be imported first, or is not '
                              'to be trusted.')
+
+
+def _is_module(name: str) -> bool:
+    """Whether a full name is that of a class of modules in a package that is known."""
+    if name.partition('.')[0] not in PACKAGES or '.' not in name:
+        return False
+    found = get_object_from_string(name)
+    return isinstance(found, type) and issubclass(found, nn.Module)
 
 
 def _registered(registry: Registry) -> Iterator[str]:

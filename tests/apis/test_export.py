@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmpretrain.models import ResNet
 from torch import nn
 
@@ -19,6 +20,7 @@ from addp_mm.apis.export import (
 from addp_mm.checkpoints.weight_files import load_checkpoint, load_weights
 from addp_mm.dense import ADDPUperViT, ADDPViTDet, SimpleFPN
 from addp_mm.models.addp import ADDPViT
+from tests.helpers.tiny import build_model, tiny_addp_cfg
 
 ARCH = dict(embed_dims=32, num_layers=2, num_heads=2, feedforward_channels=64)
 SIZES = dict(arch=ARCH, img_size=64, patch_size=8)
@@ -147,6 +149,13 @@ def test_an_encoder_of_a_config(tmp_path: Path):
     images = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         assert torch.equal(model(images)[0], trained(images)[0])
+
+
+def test_the_image_size_of_a_pretraining(tmp_path: Path):
+    cfg = tiny_addp_cfg(tmp_path)
+    torch.save(build_model(cfg).state_dict(), tmp_path / 'addp.pth')
+    model = build_feature_maps(Config(dict(model=cfg)), tmp_path / 'addp.pth')
+    assert tuple(model.encoder.img_size) == (32, 32)
 
 
 def test_a_detector_needs_its_neck(tmp_path: Path):
