@@ -307,8 +307,9 @@ def _trouble(runner: Runner, error: Exception) -> str:
     """
     loops = [place for place in places(error) if (Path(place.file).name, place.function) == (
         'loops.py', 'run')]
+    names = [name for name in runner.message_hub.log_scalars if not name.endswith('time')]
     part, sign = ('validation', 'val/') if len(loops) > 1 else ('iteration', 'loss')
-    has_gone_well = any(sign in name for name in runner.message_hub.log_scalars)
+    has_gone_well = any(sign in name for name in names)
     return '' if has_gone_well else f'The training fails in its first {part}'
 
 

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 from einops import rearrange
+from mmengine.config import Config
 from torch import Tensor, nn
 
+from ..config_errors import errors_explained
 from ..registry import TASK_UTILS
 from .image_noise import ImageNoise
 from .networks import BAD_NUMBERS, Networks, networks_of
@@ -34,8 +36,9 @@ class ImageGenerator:
 
     def __init__(self, model: nn.Module | Networks, sampler: dict | None = None) -> None:
         self.networks = model if isinstance(model, Networks) else networks_of(model)
-        self.sampler = TASK_UTILS.build(
-            {'type': 'DenoisingSampler', **self.networks.sampler, **(sampler or {})})
+        options = {'type': 'DenoisingSampler', **self.networks.sampler, **(sampler or {})}
+        with errors_explained(Config(dict(sampler=options))):
+            self.sampler = TASK_UTILS.build(options)
         self.num_tokens = self.networks.grid_size[0] * self.networks.grid_size[1]
         self.schedule = self.sampler.schedule_for(self.num_tokens)
 

@@ -85,3 +85,11 @@ def test_a_frozen_part_takes_no_file_of_a_larger_model() -> None:
     weights['tokenizer.encoder.1.weight'] = torch.zeros(1)
     with pytest.raises(ValueError, match=r'larger model, with 1 tensors more .*encoder\.1\.weight'):
         match_prefix(weights, names)
+
+
+@pytest.mark.parametrize('dtype', [torch.int32, torch.complex64])
+def test_weights_of_another_kind_are_refused(dtype: torch.dtype):
+    model = nn.Linear(2, 2)
+    weights = {name: tensor.to(dtype) for name, tensor in model.state_dict().items()}
+    with pytest.raises(ValueError, match=f'weight has values of {dtype}, expected floating-point'):
+        load_what_fits(model, weights)

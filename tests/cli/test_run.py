@@ -1,9 +1,12 @@
 """One exit code and one message for each way a command may stop."""
 from __future__ import annotations
 
+from argparse import ArgumentParser
+
 import pytest
 
 from addp_mm.apis.machine import rank_environment
+from addp_mm.cli.arguments import add_runner_arguments
 from addp_mm.cli.run import run
 
 
@@ -31,6 +34,16 @@ def test_what_no_user_can_mend_is_raised():
 def test_a_tool_that_ends(capsys: pytest.CaptureFixture):
     assert run(lambda words: 'report') == 0
     assert capsys.readouterr().err == ''
+
+
+@pytest.mark.parametrize('word', ['novalue', 'a=[1,2'])
+def test_options_that_are_none(word: str, capsys: pytest.CaptureFixture):
+    parser = ArgumentParser()
+    add_runner_arguments(parser)
+    with pytest.raises(SystemExit) as end:
+        parser.parse_args(['--cfg-options', 'b=3', word])
+    assert end.value.code == 2 and 'error: argument --cfg-options: ' in capsys.readouterr().err
+    assert parser.parse_args(['--cfg-options', 'b=3']).cfg_options == dict(b=3)
 
 
 @pytest.mark.parametrize('kind', [int, float])

@@ -106,6 +106,8 @@ def test_edit_of_images_with_different_masks(models: dict) -> None:
 def test_sampler_options_are_checked_at_once(models: dict) -> None:
     with pytest.raises(ValueError, match='number of tokens of an image, 16, got 17'):
         ImageGenerator(models['addp'], dict(num_steps=17))
+    with pytest.raises(ValueError, match="no setting 'num_step' .* did you mean 'num_steps'"):
+        ImageGenerator(models['addp'], dict(num_step=3))
 
 
 def test_cut_off_not_rounded() -> None:

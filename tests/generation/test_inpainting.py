@@ -192,3 +192,8 @@ def test_a_narrow_soft_edge_changes_fewer_pixels() -> None:
 def test_unknown_blending_is_refused(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         task(**options)
+
+
+def test_margins_of_any_memory_are_refused() -> None:
+    with pytest.raises(ValueError, match='100000008 x 8 pixels, expected at most'):
+        extend(torch.zeros(3, 8, 8), right=10**8)

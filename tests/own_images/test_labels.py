@@ -153,3 +153,34 @@ def test_what_is_not_there_is_named(folder: Path):
         read_labels(folder / 'images', None)
     with pytest.raises(ValueError, match='No label image in .* has the name of an image'):
         read_labels(folder / 'images/x', folder / 'labels')
+
+
+def test_labels_of_a_picture_that_is_turned(tmp_path: Path):
+    """The picture is stored lying; its labels are drawn as it is shown, or stored as it is."""
+    turned = Image.Exif()
+    turned[274] = 6
+    for part in ('drawn', 'stored'):
+        (tmp_path / part).mkdir()
+    (tmp_path / 'images').mkdir()
+    Image.new('RGB', (6, 8)).save(tmp_path / 'images/a.jpg', exif=turned)
+    Image.fromarray(draw_labels()).save(tmp_path / 'drawn/a.png')
+    lying = np.rot90(draw_labels())
+    Image.fromarray(lying).save(tmp_path / 'stored/a.png', exif=turned)
+    for part in ('drawn', 'stored'):
+        found = read_labels(tmp_path / 'images', tmp_path / part)
+        assert (found.images[0]['width'], found.images[0]['height']) == (8, 6)
+        check_objects(found)
+    Image.fromarray(lying).save(tmp_path / 'drawn/a.png')
+    with pytest.raises(ValueError, match='has 6 x 8 pixels, expected 8 x 6'):
+        read_labels(tmp_path / 'images', tmp_path / 'drawn')
+
+
+def test_masks_of_16_bits(tmp_path: Path):
+    save_image(tmp_path / 'a/images/a.png')
+    save_labels(tmp_path / 'a/masks/1.png', (draw_labels() == 7).astype(np.uint16) * 65535)
+    (tmp_path / 'a/masks/2.png').write_bytes(b'no picture')
+    with pytest.raises(ValueError, match='2.png cannot be read .not an image.'):
+        read_labels(tmp_path, None)
+    (tmp_path / 'a/masks/2.png').unlink()
+    found = read_labels(tmp_path, None)
+    assert [x['area'] for x in found.annotations] == [6]

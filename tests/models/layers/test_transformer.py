@@ -94,6 +94,11 @@ def test_a_stack_runs_every_layer():
     assert torch.equal(out, tokens)
 
 
+def test_a_stack_needs_a_layer():
+    with pytest.raises(ValueError, match='at least one layer, got depth=0'):
+        TransformerLayers(0, 8, 2)
+
+
 def test_heads_must_divide_the_width():
     with pytest.raises(ValueError, match='num_heads=3, embed_dims=8'):
         TransformerLayer(8, 3)

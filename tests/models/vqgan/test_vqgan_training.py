@@ -227,6 +227,8 @@ def test_wrong_inputs_are_named():
     model = build()
     with pytest.raises(ValueError, match=r'multiples of 8, got \(32, 36\)'):
         model.loss(torch.rand(1, 3, 32, 36))
+    with pytest.raises(ValueError, match=r'images of \(32, 32\) pixels .* got \(32, 40\)'):
+        model.loss(torch.rand(1, 3, 32, 40))
     with pytest.raises(ValueError, match='default_collate'):
         model([torch.rand(3, 32, 32)], mode='loss')
     with pytest.raises(ValueError, match="got 'losses'"):
