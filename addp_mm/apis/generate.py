@@ -98,6 +98,9 @@ def generate(inferencer: ADDPInferencer, out: str | Path, num_images: int, seed:
             folder holds images of another run.
     """
     check_positive(num_images=num_images, batch_size=batch_size)
+    if save_steps and Path(out).suffix == '.npz':
+        raise ValueError(f'--save-steps needs a folder for --out, got {out}: an archive holds the '
+                         'images alone.')
     if inferencer.weights is None:
         raise ValueError('The images of a run are known by the file of the weights: expected an '
                          'inferencer with `weights`.')

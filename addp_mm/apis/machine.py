@@ -49,9 +49,12 @@ def adapt_to_machine(cfg: Config) -> list[str]:
         _connect_without_gpu(cfg)
         notes.append(f'There is no GPU: {distributed.get_world_size()} processes are connected '
                      'with gloo.')
+        cfg.custom_hooks = [*(cfg.get('custom_hooks') or []),
+                            dict(type='mmpretrain.BatchStatisticsHook')]
         if cfg.get('sync_bn'):
             cfg.sync_bn = None
-            notes.append('There is no GPU: batch statistics are those of each process (sync_bn).')
+            notes.append('There is no GPU: each process normalises by its own batch (no sync_bn); '
+                         'the running statistics are averaged.')
     return notes
 
 

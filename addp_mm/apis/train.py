@@ -37,6 +37,8 @@ from .library_scopes import (
 )
 from .machine import adapt_to_machine, optim_wrappers, rank_environment
 
+_PREDICTIONS, _METRICS = ('.pkl', '.pickle'), ('.json', '.yaml', '.yml', '.pkl', '.pickle')
+
 
 def train(config: str | Path | Config, **options: Any) -> Runner | FlexibleRunner:
     """Train.
@@ -108,6 +110,10 @@ def test(config: str | Path | Config, checkpoint: str | Path, out: str | None = 
     """
     if out is None and out_item is not None:
         raise ValueError('--out-item says what to write, expected --out FILE as well.')
+    endings = _METRICS if out_item == 'metrics' else _PREDICTIONS
+    if out and not str(out).endswith(endings):
+        raise ValueError(f'--out must end in {" or ".join(endings)} for {out_item or "pred"}, got '
+                         f'{out}. --out-item says what is written.')
     cfg = test_config(config, checkpoint, **options)
     runner = build_runner(cfg)
     check_data(runner, 'test')

@@ -58,6 +58,8 @@ class DenseViT(ADDPViT):
         **kwargs: The parent's arguments: ``arch``, ``img_size``, ``drop_path_rate``, ``tokenizer``.
     """
 
+    fills_up = True
+
     def __init__(self, with_cp: bool = False, **kwargs) -> None:
         super().__init__(drop_rate=0., out_type='featmap', **kwargs)
         self.with_cp = with_cp

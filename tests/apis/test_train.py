@@ -101,7 +101,7 @@ def merged(config: Path, *flags: str) -> Config:
 def test_work_dir_is_that_of_flag_then_config_then_name(config_file):
     assert merged(config_file).work_dir == os.path.join('work_dirs', 'tiny')
     with config_file.open('a') as file:
-        file.write("work_dir = 'from_config'\n")
+        file.write("\nwork_dir = 'from_config'\n")
     assert merged(config_file).work_dir == 'from_config'
     assert merged(config_file, '--work-dir', 'from_flag').work_dir == 'from_flag'
 
@@ -274,6 +274,7 @@ def test_test_tool_writes_metrics_and_predictions(config_file, tmp_path):
 @pytest.mark.parametrize('words, message', [
     (['missing.pth'], 'Expected a checkpoint at missing'),
     (['tiny.py', '--out-item', 'pred'], 'expected --out FILE'),
+    (['tiny.py', '--out', 'a.txt'], '--out must end in .pkl or .pickle for pred, got a.txt'),
     (['tiny.py', '--show-dir', 'pictures'], 'need a hook')])
 def test_mistakes_in_testing_are_one_line(config_file, capsys, words, message):
     assert run('test', config_file, *words) == 2

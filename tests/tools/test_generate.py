@@ -118,6 +118,7 @@ def test_steps_of_images_that_are_there_already(tool, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize('options, message', [
     (('--num-images', 0), 'num_images must be at least 1, got 0'),
+    (('--out', 'a.npz', '--save-steps'), '--save-steps needs a folder for --out, got a.npz'),
     (('--batch-size', 0), 'batch_size must be at least 1, got 0'),
     (('--steps', 0), 'num_steps must be at least 1, got 0'),
     (('--steps', 17), 'number of tokens of an image, 16, got 17'),

@@ -1,5 +1,6 @@
 """Hooks of mmengine's runner."""
 from .atomic_checkpoint_hook import AtomicCheckpointHook
+from .batch_statistics_hook import BatchStatisticsHook
 from .checkpoint_fit_hook import CheckpointFitHook
 from .effective_batch_hook import EffectiveBatchHook
 from .epoch_accumulation_hook import EpochAccumulationHook
@@ -10,7 +11,7 @@ from .reconstruction_grid_hook import ReconstructionGridHook
 from .seed_iteration_hook import SeedIterationHook
 
 __all__ = [
-    'FROZEN_WEIGHTS', 'AtomicCheckpointHook', 'CheckpointFitHook', 'EffectiveBatchHook',
-    'EpochAccumulationHook', 'FrozenWeightsHook', 'GenerationPreviewHook', 'LabelCheckHook',
-    'ReconstructionGridHook', 'SeedIterationHook'
+    'FROZEN_WEIGHTS', 'AtomicCheckpointHook', 'BatchStatisticsHook', 'CheckpointFitHook',
+    'EffectiveBatchHook', 'EpochAccumulationHook', 'FrozenWeightsHook', 'GenerationPreviewHook',
+    'LabelCheckHook', 'ReconstructionGridHook', 'SeedIterationHook'
 ]

@@ -219,6 +219,15 @@ def _check_metric_pictures(api: Any, leaf: Any) -> None:
             raise ValueError(f'The annotation file of the metric has another picture of the number '
                              f'{info.get("img_id")} than {source_of(leaf)}: {named}, there '
                              f'{info.get("img_path")}. Set the same ann_file for both.')
+        known = {_corners(x['bbox']) for x in api.loadAnns(api.getAnnIds(info['img_id']))}
+        if not known.issuperset(tuple(map(round, x['bbox'])) for x in info.get('instances', ())):
+            raise ValueError(f'The annotation file of the metric has other boxes on {named} than '
+                             f'{source_of(leaf)}. Set the same ann_file for both.')
+
+
+def _corners(box: Sequence[float]) -> tuple[int, ...]:
+    """COCO's (x, y, width, height) as mmdet's (x1, y1, x2, y2), in whole pixels."""
+    return round(box[0]), round(box[1]), round(box[0] + box[2]), round(box[1] + box[3])
 
 
 def _check_instances(leaf: Any, names: tuple[str, ...], is_training: bool,

@@ -60,6 +60,8 @@ class ADDPViT(PretrainedEncoder, VisionTransformer):
             ``token_vocab`` stands beside ``tokenizer``.
     """
 
+    fills_up = False        # images to whole patches
+
     def __init__(self, drop_rate: float = 0.1, pre_norm: bool = True, out_type: str = 'featmap',
                  token_vocab: int | None = None, tokenizer: dict | None = None,
                  patch_cfg: dict | None = None, **kwargs) -> None:
@@ -190,7 +192,8 @@ def _check_sizes(encoder: ADDPViT) -> None:
     heads, patch = encoder.arch_settings['num_heads'], encoder.patch_embed.projection.kernel_size
     if encoder.embed_dims % heads:
         raise ValueError(f'num_heads must divide embed_dims, got {heads} and {encoder.embed_dims}.')
-    if any(side % size for side, size in zip(encoder.img_size, patch, strict=True)):
+    if not encoder.fills_up and any(
+            side % size for side, size in zip(encoder.img_size, patch, strict=True)):
         raise ValueError(f'patch_size must divide the size of the images, got {patch} for '
                          f'{tuple(encoder.img_size)}: the rest of a picture would not be seen.')
 

@@ -217,10 +217,12 @@ def test_maps_of_other_pictures_are_refused(scenes: Path, tmp_path: Path):
 @needs_dense
 def test_the_pictures_of_the_metric_are_compared(scenes: Path):
     from mmdet.evaluation import CocoMetric
-    metric = CocoMetric(ann_file=coco(scenes, 'validation', renamed_files).ann_file)
-    with pytest.raises(ValueError, match='metric has another picture of the number .*: gone_'):
-        LabelCheckHook().before_test(runner_of(coco(scenes), coco(scenes, 'validation'),
-                                               (metric, )))
+    for change, message in ((renamed_files, 'metric has another picture of the number .*: gone_'),
+                            (empty_boxes, 'metric has other boxes on 00000.jpg than')):
+        metric = CocoMetric(ann_file=coco(scenes, 'validation', change).ann_file)
+        with pytest.raises(ValueError, match=message):
+            LabelCheckHook().before_test(runner_of(coco(scenes), coco(scenes, 'validation'),
+                                                   (metric, )))
 
 
 @needs_dense
