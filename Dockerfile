@@ -15,13 +15,14 @@ RUN apt-get update \
 
 WORKDIR /addp_mm
 COPY requirements requirements
-# PyPI's torch has the libraries of CUDA in it and needs only the driver of the machine outside.
+# PyPI's torch has the libraries of CUDA in it and needs only the driver of the machine outside. Of one version pip takes
+# the build for CPUs first, where it sees both.
 RUN case "$DEVICE" in \
-        cpu) index=https://download.pytorch.org/whl/cpu ;; \
-        cuda) index=https://pypi.org/simple ;; \
+        cpu) index='--extra-index-url https://download.pytorch.org/whl/cpu' ;; \
+        cuda) index= ;; \
         *) echo "DEVICE must be cpu or cuda, got $DEVICE" >&2; exit 2 ;; \
     esac \
-    && pip install --no-cache-dir --index-url "$index" --constraint requirements/constraints.txt torch torchvision
+    && pip install --no-cache-dir $index --constraint requirements/constraints.txt torch torchvision
 RUN pip install --no-cache-dir --constraint requirements/constraints.txt \
     --requirement requirements/runtime.txt --requirement requirements/onedl.txt
 

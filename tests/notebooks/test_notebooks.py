@@ -31,7 +31,7 @@ def execute(name: str, **parameters: Any) -> list[Any]:
     for key in parameters:
         assert f'\n{key} = ' in f'\n{notebook.cells[place].source}'
     notebook.cells.insert(place + 1, nbformat.v4.new_code_cell(assigned))
-    nbclient.NotebookClient(notebook, timeout=600, kernel_name='python3',
+    nbclient.NotebookClient(notebook, timeout=1800, kernel_name='python3',
                             resources=dict(metadata=dict(path=ROOT / 'notebooks'))).execute()
     return [output for cell in notebook.cells for output in cell.get('outputs', [])]
 
