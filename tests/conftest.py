@@ -65,7 +65,7 @@ def no_idle_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     mmengine lets yapf lay out the text of each config, which takes longer than a tiny training.
     """
     monkeypatch.setattr(mmengine.runner.loops, 'time', SimpleNamespace(sleep=lambda _: None))
-    monkeypatch.setattr(yapf_api, 'FormatCode', lambda text, **_: (text, False))
+    monkeypatch.setattr(yapf_api, 'FormatCode', lambda text, **_: (f'{text}\n', False))
 
 
 @pytest.fixture(autouse=True)

@@ -26,7 +26,7 @@ def in_two_processes(work: Callable, folder: Path, *args: Any) -> None:
 
 
 def _connected(rank: int, store: str, work: Callable, *args: Any) -> None:
-    os.environ['LOCAL_RANK'] = str(rank)
+    os.environ |= dict(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE='2')
     # Renew torch's pool of threads, which a fork breaks, before several threads do so at once.
     torch.set_num_threads(1)
     distributed.init_process_group('gloo', f'file://{store}', rank=rank, world_size=2,
