@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.runner import Runner
 
 from addp_mm.apis import ADDPInferencer
 from addp_mm.apis.generate import build_inferencer
-from addp_mm.apis.model_source import read_config
+from addp_mm.apis.model_source import find_shipped, read_config
 from addp_mm.checkpoints import load_encoder, releases
 from addp_mm.checkpoints.converters import convert
 from addp_mm.checkpoints.releases import Release
@@ -19,6 +20,7 @@ from addp_mm.checkpoints.weight_files import load_weights, save_weights, sha256_
 from addp_mm.registry import MODELS
 from tests.helpers.hub_server import HubServer, hub_server
 from tests.helpers.tiny import build_model, tiny_addp_cfg
+from tests.helpers.tiny_training import make_recipe
 
 
 @pytest.fixture
@@ -67,6 +69,16 @@ def test_a_name_in_configs(server: HubServer, tmp_path: Path) -> None:
     model.data_preprocessor.token_predictor.checkpoint = server.folder / 'tiny_token_predictor.pth'
     model.init_weights()
     assert torch.equal(model.neck.mask_token, wanted['neck.mask_token'])
+
+
+def test_start_values_of_a_training(server: HubServer, tmp_path: Path) -> None:
+    cfg = make_recipe(find_shipped('configs/addp/vit-b_1600e.py'), tmp_path, **{
+        'work_dir': str(tmp_path / 'work'), 'load_from': 'addp://tiny'})
+    runner = Runner.from_cfg(cfg)
+    runner.load_or_resume()
+    wanted = load_weights(tmp_path / 'ours.pth')
+    assert all(torch.equal(tensor, wanted[name])
+               for name, tensor in runner.model.state_dict().items())
 
 
 def test_own_weights_of_a_named_recipe(server: HubServer, tmp_path: Path) -> None:
