@@ -8,10 +8,12 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+import re
 import signal
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -83,8 +85,18 @@ def end_with_parent() -> None:
     if parent is None and 'TORCHELASTIC_RUN_ID' not in os.environ:
         return
     _end_with_parent(signal.SIGTERM)
-    if parent is not None and os.getppid() != int(parent):      # it was quicker
+    is_orphan = _has_lost_torchrun() if parent is None else os.getppid() != int(parent)
+    if is_orphan:       # it had ended before the signal was asked for
         sys.exit(exit_code(signal.SIGTERM))
+
+
+def _has_lost_torchrun() -> bool:
+    """Whether the parent is the system's first process, and that one no program of Python."""
+    try:
+        first = Path('/proc/1/comm').read_text(encoding='utf-8')
+    except OSError:
+        return False
+    return os.getppid() == 1 and not re.match('python|torchrun', first)
 
 
 def shield_workers(loader: DataLoader) -> None:

@@ -58,6 +58,21 @@ def test_child_ends_with_its_killed_parent(variables: dict, ends: bool) -> None:
             os.kill(child, signal.SIGKILL)
 
 
+@pytest.mark.skipif(Path('/proc/1/comm').read_text().startswith(('python', 'torchrun')),
+                    reason='the first process may be the parent')
+def test_child_of_a_torchrun_that_ended_while_it_was_starting(tmp_path: Path) -> None:
+    code = ('import os, subprocess, sys\n'
+            'env = os.environ | {"TORCHELASTIC_RUN_ID": "1"}\n'
+            'wait = "import os, time\\nwhile os.getppid() != 1: time.sleep(0.05)\\n"\n'
+            f'child = subprocess.Popen([sys.executable, "-c", wait + {CHILD!r}], env=env)\n'
+            'print(child.pid, flush=True)\n')
+    with open(tmp_path / 'out', 'w') as file:
+        subprocess.run([sys.executable, '-c', code], stdout=file, check=True)
+    child = int((tmp_path / 'out').read_text().split()[0])
+    wait_for(lambda: not is_alive(child))
+    assert 'ready' not in (tmp_path / 'out').read_text()
+
+
 def test_workers_outlive_a_signal_to_all_but_not_their_parent(tmp_path: Path) -> None:
     loader = DataLoader(torch.arange(64), batch_size=1, num_workers=1)
     shield_workers(loader)
