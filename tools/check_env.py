@@ -282,4 +282,6 @@ def _first_line(error: BaseException) -> str:
 if __name__ == '__main__':
     if not __package__:
         del sys.path[0]     # the folder of this file, whose names would hide those of libraries
+    if len(sys.argv) > 1:
+        sys.exit(f'error: {sys.argv[0]} takes no arguments, got {" ".join(sys.argv[1:])}.')
     sys.exit(main())

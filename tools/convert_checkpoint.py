@@ -27,6 +27,7 @@ from addp_mm.checkpoints.converters import (
     detect_kind,
     vq_model_config,
 )
+from addp_mm.checkpoints.finite_weights import check_finite
 from addp_mm.checkpoints.weight_files import check_target, load_weights, save_weights, sha256_of
 from addp_mm.cli.run import run
 
@@ -126,6 +127,7 @@ def main(words: list[str] | None = None) -> None:
     kind = args.kind or detect_kind(weights)
     to = args.to or DEFAULT_TARGETS[kind]
     conversion = convert(weights, to, kind, grid_size, args.keep_pre_norm)
+    check_finite(conversion.weights, args.src)
     meta = dict(source=args.src.name, source_sha256=sha256_of(args.src), kind=kind,
                 converted_to=to)
     save_weights(conversion.weights, args.dst, meta, args.overwrite)

@@ -22,6 +22,7 @@ from addp_mm.apis.export import (
     publish_checkpoint,
 )
 from addp_mm.cli.run import run
+from addp_mm.models.addp.vit import check_tiles
 
 FORMATS = {
     'onnx': 'an ONNX program', 'torchscript': 'a traced TorchScript program',
@@ -57,7 +58,9 @@ def image_size(args: argparse.Namespace, encoder: object) -> tuple[int, int]:
                          'the program with, --image-size 224.')
     if len(sizes) > 2 or min(sizes) < 1:
         raise ValueError(f'--image-size takes one or two positive numbers, got {sizes}.')
-    return tuple(sizes) if len(sizes) == 2 else (sizes[0], sizes[0])
+    size = tuple(sizes) if len(sizes) == 2 else (sizes[0], sizes[0])
+    check_tiles(encoder, size)
+    return size
 
 
 def main(words: list[str] | None = None) -> None:

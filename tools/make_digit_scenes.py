@@ -30,6 +30,8 @@ def parse_args(words: list[str] | None = None) -> argparse.Namespace:
 def main(words: list[str] | None = None) -> None:
     """Write the scenes."""
     args = parse_args(words)
+    if args.seed < 0:
+        raise ValueError(f'--seed must be at least 0, got {args.seed}.')
     write_digit_scenes(args.out, args.image_size, args.num_training, args.num_validation, args.seed)
 
 

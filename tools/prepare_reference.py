@@ -30,6 +30,8 @@ def parse_args(words: list[str] | None = None) -> argparse.Namespace:
 def main(words: list[str] | None = None) -> None:
     """Write the set and print where it is."""
     args = parse_args(words)
+    if args.threads is not None and args.threads < 1:
+        raise ValueError(f'--threads must be at least 1, got {args.threads}.')
     with progress_bar('reference set') as bar:
         count = prepare_reference(args.source, args.out, args.size, args.threads, bar)
     print(f'{count} images of {args.size} x {args.size} pixels in {args.out}')

@@ -74,7 +74,9 @@ def build_feature_maps(config: str | Path | Config, checkpoint: str | Path) -> F
     """
     cfg = config if isinstance(config, Config) else read_config(config)[0]
     scope = cfg.get('default_scope', 'mmpretrain')
-    parts = cfg.model
+    parts = cfg.get('model') or {}
+    if 'backbone' not in parts:
+        raise ValueError(f'The model of {cfg.filename or "the config"} has no backbone to export.')
     with DefaultScope.overwrite_default_scope(scope), errors_explained(cfg):
         encoder = MODELS.build({**_image_size(parts), **parts.backbone, 'init_cfg': None})
         has_neck = scope in _DENSE_SCOPES and parts.get('neck')

@@ -181,6 +181,9 @@ def check_target(path: str | Path, overwrite: bool = False) -> None:
     if path.exists() and not overwrite:
         raise FileExistsError(f'{path} exists already. Give another name, or allow it to be '
                               'replaced (`overwrite=True`, `--overwrite`).')
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if not os.access(above, os.W_OK):
+        raise PermissionError(f'{path} cannot be written: {above} is read-only for you.')
 
 
 def match_prefix(weights: Mapping[str, Tensor], names: Iterable[str]) -> dict[str, Tensor]:

@@ -60,7 +60,9 @@ def _check_instances(info: Mapping[str, Any], size: tuple[int, int], source: str
         _compare(f'{source}, by which it', (int(width), int(height)), info['img_path'], size)
     for instance in info['instances']:
         mask = instance.get('mask')
-        if isinstance(mask, dict) and not _lies_in_box(mask, instance['bbox'], size):
+        left, top, right, bottom = instance['bbox']
+        coco = dict(segmentation=mask, bbox=(left, top, right - left, bottom - top))
+        if isinstance(mask, dict) and not lies_in_box(coco, size):
             raise ValueError(f'{source} has an outline (segmentation) that does not lie in its box '
                              f'on {info["img_path"]}: its run lengths are not of this instance.')
 
@@ -71,14 +73,24 @@ def _compare(what: str, found: tuple[int, int], path: str, size: tuple[int, int]
                          f'has {size[0]} x {size[1]} ({_AS_SHOWN}).')
 
 
-def _lies_in_box(mask: Mapping[str, Any], box: tuple[float, ...], size: tuple[int, int]) -> bool:
-    """Whether a mask in COCO's run lengths covers something of its box (x1, y1, x2, y2)."""
+def lies_in_box(annotation: Mapping[str, Any], size: tuple[int, int]) -> bool:
+    """Whether the outline of an annotation in COCO's format covers something of its box.
+
+    Args:
+        annotation: ``segmentation``, run lengths or polygons, and ``bbox`` (x, y, width, height).
+        size: Width and height of the picture.
+    """
     from pycocotools import mask as coco_mask
+    outline, box = annotation['segmentation'], annotation['bbox']
     try:
-        lengths = coco_mask.frPyObjects(dict(mask), *size[::-1]) if isinstance(
-            mask['counts'], list) else mask
+        if isinstance(outline, list):
+            lengths = coco_mask.merge(coco_mask.frPyObjects(outline, *size[::-1]))
+        elif isinstance(outline['counts'], list):
+            lengths = coco_mask.frPyObjects(dict(outline), *size[::-1])
+        else:
+            lengths = dict(outline)
         left, top, width, height = coco_mask.toBbox(lengths)
-    except Exception:       # of damaged lengths
+    except Exception:       # of damaged outlines
         return False
-    return bool(width * height > 0 and left < box[2] and top < box[3]
+    return bool(width * height > 0 and left < box[0] + box[2] and top < box[1] + box[3]
                 and left + width > box[0] and top + height > box[1])

@@ -13,9 +13,11 @@ from typing import Any, TypeVar
 import numpy as np
 from scipy import ndimage
 
+from ..datasets.coco_file import coco_fault
 from ..datasets.digit_scenes import describe_mask
 from ..datasets.image_folder import EXTENSIONS
 from ..datasets.image_reader import read_pixels, read_values, shown_size
+from ..datasets.labelled_pictures import lies_in_box
 
 MAX_CATEGORIES = 254    # of maps with 8 bits, beside the background
 _LOSSY = ('.jpg', '.jpeg')
@@ -60,6 +62,8 @@ def read_labels(images: Path, labels: Path | None, category: str = 'object',
         FileNotFoundError: If something named is not there.
         ValueError: If labels do not fit their images, or there are none.
     """
+    if not category.strip():
+        raise ValueError('Expected a name of the objects (--category), got an empty one.')
     for path in filter(None, (images, labels)):
         if not path.exists():
             raise FileNotFoundError(f'Expected images or labels at {path}, there is nothing.')
@@ -95,24 +99,30 @@ def read_coco(images: Path, path: Path) -> LabelledImages:
                          'others off.')
     for image in found.images:
         _check_size((images / image['file_name']), (image['width'], image['height']), path)
+    if fault := coco_fault(path):
+        raise ValueError(f'{path} {fault}')
     _check_annotations(found, path)
     return found
 
 
 def _check_annotations(found: LabelledImages, path: Path) -> None:
-    known_images = {image['id'] for image in found.images}
+    sizes = {image['id']: (image['width'], image['height']) for image in found.images}
     known_categories = {category['id'] for category in found.categories}
     for annotation in found.annotations:
         where = f'The annotation {annotation.get("id")} of {path}'
         if not annotation.get('segmentation'):
             raise ValueError(f'{where} has no mask (segmentation), only a box: expected a mask of '
                              'each object.')
-        if annotation['image_id'] not in known_images:
+        if annotation['image_id'] not in sizes:
             raise ValueError(f'{where} belongs to image {annotation["image_id"]}, which the file '
                              'does not list.')
         if annotation['category_id'] not in known_categories:
             raise ValueError(f'{where} has category {annotation["category_id"]}, which the file '
                              'does not list.')
+        if not lies_in_box(annotation, sizes[annotation['image_id']]):
+            raise ValueError(f'{where} has a mask (segmentation) that cannot be read, or does not '
+                             'lie in its box: expected run lengths, or polygons of three points '
+                             'and more.')
 
 
 def _read_masks(root: Path, category: str) -> LabelledImages:

@@ -184,3 +184,25 @@ def test_masks_of_16_bits(tmp_path: Path):
     (tmp_path / 'a/masks/2.png').unlink()
     found = read_labels(tmp_path, None)
     assert [x['area'] for x in found.annotations] == [6]
+
+
+@pytest.mark.parametrize('changes, message', [
+    (dict(segmentation=[[1, 2, 3]]), 'mask .segmentation. that cannot be read'),
+    (dict(bbox=[6, 3, 1, 1]), 'does not lie in its box'), (dict(area=None), 'an area that is no')])
+def test_outlines_of_a_coco_file_that_are_none(changes: dict, message: str, tmp_path: Path):
+    save_image(tmp_path / 'a.png')
+    annotation = dict(id=1, image_id=1, category_id=1, bbox=[0, 0, 3, 2], area=6,
+                      segmentation=[[0, 0, 3, 0, 3, 2, 0, 2]])
+    content = dict(images=[dict(id=1, file_name='a.png', width=8, height=6)],
+                   annotations=[annotation], categories=[dict(id=1, name='cell')])
+    (tmp_path / 'a.json').write_text(json.dumps(content))
+    assert len(read_labels(tmp_path, tmp_path / 'a.json').annotations) == 1
+    annotation.update(changes)
+    (tmp_path / 'a.json').write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=message):
+        read_labels(tmp_path, tmp_path / 'a.json')
+
+
+def test_objects_need_a_name(tmp_path: Path):
+    with pytest.raises(ValueError, match='name of the objects .--category., got an empty one'):
+        read_labels(tmp_path, None, ' ')

@@ -189,13 +189,25 @@ class ADDPViT(PretrainedEncoder, VisionTransformer):
 
 def _check_sizes(encoder: ADDPViT) -> None:
     """See that patches tile the image, and heads the width of a token."""
-    heads, patch = encoder.arch_settings['num_heads'], encoder.patch_embed.projection.kernel_size
+    heads = encoder.arch_settings['num_heads']
     if encoder.embed_dims % heads:
         raise ValueError(f'num_heads must divide embed_dims, got {heads} and {encoder.embed_dims}.')
-    if not encoder.fills_up and any(
-            side % size for side, size in zip(encoder.img_size, patch, strict=True)):
+    check_tiles(encoder, tuple(encoder.img_size))
+
+
+def check_tiles(encoder: nn.Module, image_size: tuple[int, int]) -> None:
+    """See that the patches of an encoder that has such cover images of (H, W) pixels.
+
+    Raises:
+        ValueError: If some pixels would not be seen.
+    """
+    projection = getattr(getattr(encoder, 'patch_embed', None), 'projection', None)
+    if projection is None or getattr(encoder, 'fills_up', False):
+        return
+    patch = projection.kernel_size
+    if any(side % size for side, size in zip(image_size, patch, strict=True)):
         raise ValueError(f'patch_size must divide the size of the images, got {patch} for '
-                         f'{tuple(encoder.img_size)}: the rest of a picture would not be seen.')
+                         f'{image_size}: the rest of a picture would not be seen.')
 
 
 def _patch_size(tokenizer: FrozenModule, patch_size: int | None, token_vocab: int | None) -> int:

@@ -261,3 +261,11 @@ def test_a_classifier_is_timms_vit(size: int | tuple[int, int]):
     wanted = reference.eval()(images)
     assert wanted.isfinite().all() and (wanted[0] - wanted[1]).abs().max() > 1e-3
     assert (logits - wanted).abs().max() < 1e-5 * max(1, float(wanted.abs().max()))
+
+
+def test_patches_and_heads_must_fit() -> None:
+    arch = dict(embed_dims=32, num_layers=1, num_heads=2, feedforward_channels=64)
+    with pytest.raises(ValueError, match='patch_size must divide the size of the images'):
+        ADDPViT(arch=arch, img_size=32, patch_size=7)
+    with pytest.raises(ValueError, match='num_heads must divide embed_dims, got 5 and 32'):
+        ADDPViT(arch=arch | dict(num_heads=5), img_size=32, patch_size=8)
