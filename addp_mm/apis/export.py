@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import DefaultScope
 from mmpretrain.models.backbones import VisionTransformer
 from torch import Tensor, nn
@@ -74,7 +74,7 @@ def build_feature_maps(config: str | Path | Config, checkpoint: str | Path) -> F
     """
     cfg = config if isinstance(config, Config) else read_config(config)[0]
     scope = cfg.get('default_scope', 'mmpretrain')
-    parts = cfg.get('model') or {}
+    parts = cfg.get('model') or ConfigDict()
     if 'backbone' not in parts:
         raise ValueError(f'The model of {cfg.filename or "the config"} has no backbone to export.')
     with DefaultScope.overwrite_default_scope(scope), errors_explained(cfg):
