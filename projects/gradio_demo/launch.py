@@ -25,7 +25,7 @@ def parse_args(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--port', type=int, help='(default: the first free one from 7860 on)')
     parser.add_argument('--share', action='store_true', help='also show it on the internet, '
                         "through Gradio's servers")
-    return parser.parse_args(words)
+    return parser.parse_intermixed_args(words)
 
 
 def main(words: list[str] | None = None) -> None:
