@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from copy import deepcopy
 
 from mmengine.config import Config, ConfigDict
@@ -67,6 +68,8 @@ def draw_predictions(cfg: Config, show: bool, show_dir: str | None, interval: in
                          'visualization in the config, for mmpretrain dict(type='
                          '\'VisualizationHook\').')
     hook.update(show=show, wait_time=wait_time, interval=interval)
+    # mmdet would look for a relative one in the folder of the run.
+    show_dir = None if show_dir is None else os.path.abspath(show_dir)
     if scope_of(cfg) not in _DENSE_SCOPES:
         hook.update(enable=True, out_dir=show_dir)
         return

@@ -1,6 +1,8 @@
 """What the tools do by the library that a config is for."""
 from __future__ import annotations
 
+import os
+
 import pytest
 from mmengine.config import Config
 
@@ -20,8 +22,8 @@ def test_images_of_several_sizes_are_not_stacked(scope, stacks):
 
 
 @pytest.mark.parametrize('scope, drawing', [
-    ('mmpretrain', dict(enable=True, out_dir='out')),
-    ('mmdet', dict(draw=True, test_out_dir='out')),
+    ('mmpretrain', dict(enable=True, out_dir=os.path.abspath('out'))),
+    ('mmdet', dict(draw=True, test_out_dir=os.path.abspath('out'))),
     ('mmseg', dict(draw=True))])
 def test_pictures_go_where_the_user_says(scope, drawing):
     cfg = config(scope)
@@ -29,7 +31,8 @@ def test_pictures_go_where_the_user_says(scope, drawing):
         cfg, show=False, show_dir='out', interval=2, wait_time=1.)
     assert cfg.default_hooks.visualization == dict(
         type='Hook', show=False, wait_time=1., interval=2, **drawing)
-    assert cfg.visualizer.get('save_dir') == ('out' if scope == 'mmseg' else None)
+    assert cfg.visualizer.get('save_dir') == (
+        os.path.abspath('out') if scope == 'mmseg' else None)
 
 
 def test_views_of_the_config_are_used():

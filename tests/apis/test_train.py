@@ -299,8 +299,8 @@ def test_flags_of_testing_reach_the_config(tmp_path):
     cfg = config_of_test(config, config, show_dir='pictures', amp=True, interval=3, wait_time=0.5,
                       tta=True)
     assert cfg.default_hooks.visualization == dict(
-        type='VisualizationHook', enable=True, show=False, wait_time=0.5, out_dir='pictures',
-        interval=3)
+        type='VisualizationHook', enable=True, show=False, wait_time=0.5,
+        out_dir=os.path.abspath('pictures'), interval=3)
     assert cfg.test_cfg.fp16 and not cfg.resume
     assert cfg.model.type == 'mmpretrain.AverageClsScoreTTA'
     assert cfg.model.module.type == 'TinyModel'
