@@ -274,7 +274,7 @@ def check_data(runner: Runner, *phases: str) -> None:
             raise ValueError(
                 f'{source} has no image with a label: '
                 f'expected at least one for {phase}_dataloader. Labels of classes that are not in '
-                'its metainfo.classes do not count.') from error
+                f'its metainfo.classes do not count.{_suffix_hint(runner, phase)}') from error
         if isinstance(loop, EpochBasedTrainLoop) and len(loop.dataloader) == 0:
             loader = loop.dataloader
             raise ValueError(
@@ -317,6 +317,18 @@ def _trouble(runner: Runner, error: Exception) -> str:
     part, sign = ('validation', 'val/') if len(loops) > 1 else ('iteration', 'loss')
     has_gone_well = any(sign in name for name in names)
     return '' if has_gone_well else f'The training fails in its first {part}'
+
+
+def _suffix_hint(runner: Runner, phase: str) -> str:
+    """For mmseg, which finds pictures by their ending."""
+    dataset = runner.cfg[f'{phase}_dataloader'].dataset
+    prefix = dataset.get('data_prefix')
+    pictures = prefix.get('img_path') if isinstance(prefix, dict) else None
+    if pictures is None or dataset.get('ann_file'):
+        return ''
+    ending = dataset.get('img_suffix', '.jpg')
+    return (f' Only pictures in {os.path.join(dataset.get("data_root") or "", pictures)} that end '
+            f'in img_suffix={ending!r} are looked for.')
 
 
 def _source(dataset: ConfigDict) -> str:
