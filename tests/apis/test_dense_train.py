@@ -116,7 +116,7 @@ def test_inferencers_draw(trained, folder, tmp_path):
     ('mmdet', 'train_dataloader.dataset.ann_file=coco/empty.json',
      r'empty.json has no image with a label: .* for train_dataloader'),
     ('mmseg', 'train_dataloader.dataset.data_prefix.img_path=coco',
-     r'annotations/training has no image with a label.*training that end in img_suffix='),
+     r'annotations/training has no image with a label.*coco that end in img_suffix='),
     ('mmdet', 'model.backbone.init_cfg.checkpoint=nothing.pth', 'tensors are not in the file'),
     ('mmseg', 'model.backbone.init_cfg.checkpoint=nothing.pth', 'tensors are not in the file')])
 def test_what_does_not_fit_stops_before_training(folder, tmp_path, monkeypatch, scope, option,
