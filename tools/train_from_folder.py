@@ -19,7 +19,6 @@ from addp_mm.own_images.report import judge, write_report
 from addp_mm.own_images.scale import SCALES
 from addp_mm.own_images.trainings import TITLES, Stage, StageError, run_stage
 
-NUM_STEPS = 16
 USELESS = (
     'The tokenizer is useless, so nothing was built on it: see {report}. Give it more time '
     '(--time-budget), another --scale or a smaller --size, in another --out; or look at '
@@ -87,7 +86,7 @@ def main(words: list[str] | None = None) -> None:
                          write_pictures(stages, args.out / 'pictures'))
             raise StageError(USELESS.format(report=report, folder=args.out))
     pictures = write_pictures(stages, args.out / 'pictures')
-    generated, verdict = write_generated(stages[-1], args.out / 'pictures', num_steps=NUM_STEPS)
+    generated, verdict = write_generated(stages[-1], args.out / 'pictures')
     say(f'[samples] {verdict}')
     write_report(report, images, choices.sizes, stages, pictures | generated, verdict)
     say(f'Done in {(time.monotonic() - started) / 60:.1f} minutes. The report: {report}')

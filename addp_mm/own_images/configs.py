@@ -80,9 +80,13 @@ def starting_configs(preset: Preset, image_size: int) -> dict[str, Config]:
     tokenizer = cfgs['vqgan'].model.tokenizer
     tokenizer.image_size = image_size
     with DefaultScope.overwrite_default_scope('mmpretrain'), torch.device('meta'):
-        MODELS.build(tokenizer)  # raises where the size does not fit
+        grid_size = MODELS.build(tokenizer).grid_size   # raises where the size does not fit
     for stage in ('mage', 'addp'):
         cfgs[stage].model.data_preprocessor.tokenizer.model = copy.deepcopy(tokenizer)
+    tokens = math.prod(grid_size)
+    sampler = cfgs['addp'].model.get('sampler')
+    if sampler:
+        sampler.num_steps = min(sampler.num_steps, tokens)
     predictor = copy.deepcopy(cfgs['mage'].model.token_predictor)
     cfgs['addp'].model.data_preprocessor.token_predictor.model = predictor
     return cfgs

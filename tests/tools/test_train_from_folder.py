@@ -70,7 +70,6 @@ def test_one_command_trains_all_stages_and_reports(folder: Path, tmp_path: Path,
     monkeypatch.setattr(stage_configs, 'measure_seconds_per_iter', measure_here)
     monkeypatch.setattr(pictures, 'NUM_GENERATED', 2)
     monkeypatch.setattr(pictures, 'NUM_EDITED', 1)
-    monkeypatch.setattr(tool, 'NUM_STEPS', 2)
     args = str(folder), '--out', str(tmp_path / 'out'), '--size', '16', '--time-budget', '0.01'
     with pytest.raises(StageError, match='tokenizer is useless.*report.md'):
         run(tool, monkeypatch, *args)
@@ -93,6 +92,7 @@ def test_one_command_trains_all_stages_and_reports(folder: Path, tmp_path: Path,
     for stage in ('vqgan', 'mage', 'addp'):
         cfg = Config.fromfile(tmp_path / 'out' / 'configs' / f'{stage}.py')
         assert cfg.train_cfg.max_epochs == 2
+    assert cfg.model.sampler.num_steps == 4         # no more than an image has tokens
 
     assert 'tools/prepare_annotations.py' in said and f'{tmp_path}/out/held_out.txt' in said
 
