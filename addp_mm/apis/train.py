@@ -289,7 +289,7 @@ def _config_kept(cfg: Config) -> Iterator[None]:
 
     mmengine writes it anew as soon as it builds a runner.
     """
-    path = Path(cfg.work_dir, Path(cfg.filename or '').name)
+    path = Path(str(cfg.work_dir), Path(cfg.filename or '').name)
     earlier = path.read_bytes() if path.is_file() else None
     try:
         yield
