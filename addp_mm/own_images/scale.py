@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ..datasets.image_reader import read_pixels
+
 SCALES = ('native', 'object')
 NUM_LOOKED_AT = 60
 # Of a photograph, half of the variance and more lies between the sixteenths of the picture; of a
@@ -54,7 +56,7 @@ def coarse_share(image: Image.Image) -> float:
 
 def _look_at(path: Path) -> tuple[float, float] | None:
     try:
-        with Image.open(path) as image:
-            return coarse_share(image), min(image.size)
+        image = Image.fromarray(read_pixels(path))
+        return coarse_share(image), min(image.size)
     except Exception:  # whatever a decoder raises; the check of all images names it
         return None

@@ -8,12 +8,11 @@ side of a patch.
 """
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -21,6 +20,7 @@ from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
 from ..checkpoints.pretrained_init import load_encoder
+from ..datasets.image_reader import read_pixels, read_values
 from ..models.layers import IMAGENET_MEAN, IMAGENET_STD
 from ..registry import MODELS
 
@@ -47,23 +47,22 @@ class Picture:
         Raises:
             ValueError: If a file is unreadable, or the two do not fit each other.
         """
-        image = _read_picture(self.image, cv2.IMREAD_COLOR)
-        labels = _read_picture(self.labels, cv2.IMREAD_UNCHANGED)
+        image, labels = _read(read_pixels, self.image), _read(read_values, self.labels)
         if labels.ndim != 2 or labels.dtype != np.uint8:
             raise ValueError(f'{self.labels} has the shape {labels.shape} and {labels.dtype} '
                              'values: a label map has one channel of 8 bits, a class a pixel.')
         if labels.shape != image.shape[:2]:
             raise ValueError(f'{self.labels} has {labels.shape} pixels, its picture {self.image} '
                              f'has {image.shape[:2]}: make the label map of the whole picture.')
-        return image[..., ::-1], labels
+        return image, labels
 
 
-def _read_picture(path: Path, flag: int) -> np.ndarray:
-    content = cv2.imread(str(path), flag)
-    if content is None:
-        raise ValueError(f'{path} is not a readable picture: mend the file, or take it and its '
-                         'partner out of the data.')
-    return content
+def _read(reader: Callable[[Path], np.ndarray], path: Path) -> np.ndarray:
+    try:
+        return reader(path)
+    except (OSError, ValueError) as error:
+        raise ValueError(f'{path} is not a readable picture ({error}): mend the file, or take it '
+                         'and its partner out of the data.') from error
 
 
 def find_pictures(root: Path, part: str) -> list[Picture]:
