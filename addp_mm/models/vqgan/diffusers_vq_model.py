@@ -10,18 +10,17 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from mmengine.model import BaseModule
-from mmengine.utils import to_2tuple
 from torch import Tensor, nn
 
 from ...registry import MODELS
+from .token_grid import TokenGrid
 from .vqgan import Codebook
 
 CONFIG = 'config.json'
 
 
 @MODELS.register_module()
-class DiffusersVQModel(BaseModule):
+class DiffusersVQModel(TokenGrid):
     """Encoder, codebook and decoder of diffusers' ``VQModel``, with the methods of :class:`VQGAN`.
 
     The parameter names are those of diffusers, so its weight files are read as they are. A VQGAN of
@@ -43,14 +42,9 @@ class DiffusersVQModel(BaseModule):
 
     def __init__(self, config: str | Mapping[str, Any], image_size: int | tuple[int, int] = 256,
                  pixel_range: Sequence[float] = (-1., 1.)) -> None:
-        super().__init__()
         model = _build(_read(config))
         settings = model.config
-        self.image_size = tuple(to_2tuple(image_size))
-        self.stride = 2**(len(settings.block_out_channels) - 1)
-        if any(side % self.stride for side in self.image_size):
-            raise ValueError(f'The tokenizer has stride {self.stride}, which does not divide the '
-                             f'image size {self.image_size}. Choose a multiple of {self.stride}.')
+        super().__init__(image_size, 2**(len(settings.block_out_channels) - 1))
         self.low, self.high = (float(value) for value in pixel_range)
         if not self.low < self.high:
             raise ValueError(f'pixel_range must be two growing numbers, got {tuple(pixel_range)}.')
@@ -61,11 +55,6 @@ class DiffusersVQModel(BaseModule):
         self.quantize = Codebook(self.num_codes, self.code_dims)
         self._norms_read_codes = settings.norm_type == 'spatial'
 
-    @property
-    def grid_size(self) -> tuple[int, int]:
-        """Rows and columns (h, w) of the token grid at ``image_size``."""
-        return self.image_size[0] // self.stride, self.image_size[1] // self.stride
-
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Tokenize images.
 
@@ -74,7 +63,11 @@ class DiffusersVQModel(BaseModule):
 
         Returns:
             Token ids (N, h, w) and their embeddings (N, C, h, w).
+
+        Raises:
+            ValueError: If the stride does not divide the images' height or width.
         """
+        self.check_size(images)
         pixels = self.low + (self.high - self.low) * images
         token_ids = self.quantize.assign(self.quant_conv(self.encoder(pixels)))
         return token_ids, self.quantize.lookup(token_ids)

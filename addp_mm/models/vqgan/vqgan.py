@@ -8,12 +8,11 @@ from collections.abc import Sequence
 
 import torch
 from einops import rearrange
-from mmengine.model import BaseModule
-from mmengine.utils import to_2tuple
 from torch import Tensor, nn
 
 from ...registry import MODELS
 from ..layers import is_exporting, require_finite
+from .token_grid import TokenGrid
 from .vqgan_layers import RELEASED_NORM, BlockStyle, Decoder, Encoder
 
 BAD_LATENTS = ('The latents of the tokenizer are not finite: its weights or the images are broken, '
@@ -75,7 +74,7 @@ class Codebook(nn.Module):
 
 
 @MODELS.register_module()
-class VQGAN(BaseModule):
+class VQGAN(TokenGrid):
     """Convolutional encoder, codebook and decoder.
 
     The defaults and the parameter names are those of the tokenizer that MAGE and ADDP were
@@ -111,24 +110,14 @@ class VQGAN(BaseModule):
                  channel_mult: Sequence[int] = (1, 1, 2, 2, 4), num_res_blocks: int = 2,
                  in_channels: int = 3, norm: dict | None = None,
                  shortcut: str = 'branch', patch_size: int = 1) -> None:
-        super().__init__()
-        self.image_size = tuple(to_2tuple(image_size))
-        self.stride = patch_size * 2**(len(channel_mult) - 1)
+        super().__init__(image_size, patch_size * 2**(len(channel_mult) - 1))
         self.num_codes = num_codes
         self.code_dims = code_dims
-        if any(side % self.stride for side in self.image_size):
-            raise ValueError(f'The tokenizer has stride {self.stride}, which does not divide the '
-                             f'image size {self.image_size}. Choose a multiple of {self.stride}.')
         widths = [channels * mult for mult in channel_mult]
         style = BlockStyle(norm or RELEASED_NORM, shortcut)
         self.encoder = Encoder(in_channels, patch_size, widths, num_res_blocks, code_dims, style)
         self.decoder = Decoder(in_channels, patch_size, widths, num_res_blocks, code_dims, style)
         self.quantize = Codebook(num_codes, code_dims)
-
-    @property
-    def grid_size(self) -> tuple[int, int]:
-        """Rows and columns (h, w) of the token grid at ``image_size``."""
-        return self.image_size[0] // self.stride, self.image_size[1] // self.stride
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Tokenize images.
@@ -146,21 +135,6 @@ class VQGAN(BaseModule):
         token_ids = self.quantize.assign(self.encoder(images))
         return token_ids, self.quantize.lookup(token_ids)
 
-    def check_size(self, images: Tensor) -> None:
-        """Raise ValueError if the stride does not divide height or width of (N, 3, H, W)."""
-        if any(side % self.stride for side in images.shape[2:]):
-            raise ValueError(f'The tokenizer needs images whose sides are multiples of '
-                             f'{self.stride}, got {tuple(images.shape[2:])}. Crop them to its '
-                             f'image_size, {self.image_size}.')
-
     def decode(self, latents: Tensor) -> Tensor:
         """Latents (N, C, h, w), of codes or of mixtures, to images (N, 3, H, W), not clamped."""
         return self.decoder(latents)
-
-    def decode_ids(self, token_ids: Tensor) -> Tensor:
-        """Token ids (N, h, w) to images (N, 3, H, W), not clamped."""
-        return self.decode(self.quantize.lookup(token_ids))
-
-    def decode_probs(self, probs: Tensor) -> Tensor:
-        """Distributions over codes (N, K, h, w) to images (N, 3, H, W), not clamped."""
-        return self.decode(self.quantize.expected(probs))

@@ -82,6 +82,12 @@ def test_ids_and_pixels_are_those_of_diffusers(norm_type: str, images: Tensor) -
     assert torch.allclose(low + (high - low) * tokenizer.decode(mixture), expected, atol=1e-5)
 
 
+def test_images_that_the_stride_does_not_divide_are_named(saved: Path) -> None:
+    tokenizer = DiffusersVQModel(str(saved), IMAGE_SIZE)
+    with pytest.raises(ValueError, match=f'multiples of {STRIDE}, got'):
+        tokenizer.encode(torch.rand(1, 3, IMAGE_SIZE + 1, IMAGE_SIZE))
+
+
 def test_sizes_come_from_the_config(saved: Path) -> None:
     tokenizer = DiffusersVQModel(str(saved / 'config.json'), (32, 48))
     assert (tokenizer.stride, tokenizer.grid_size) == (STRIDE, (4, 6))
