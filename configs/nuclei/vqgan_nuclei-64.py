@@ -15,7 +15,9 @@ val_evaluator = [
 
 max_epochs, warmup_epochs = 24, 2
 train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=4)
-optim_wrapper = dict(optimizer=dict(weight_decay=1e-4))
+optim_wrapper = dict(
+    optimizer=dict(weight_decay=1e-4),
+    paramwise_cfg=dict(_delete_=True, flat_decay_mult=0.))  # it has no tables
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, end=warmup_epochs, convert_to_iter_based=True),
     dict(

@@ -8,6 +8,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
+from addp_mm.apis.check_config import check_custom_keys
 from addp_mm.registry import MODELS
 
 FOLDER = Path(__file__).resolve().parents[2] / 'configs/nuclei'
@@ -42,6 +43,12 @@ def test_stages_fit_each_other(chain: list[Config]):
     assert vqgan.tokenizer.grid_size == mage.data_preprocessor.grid_size
     assert 'timm.layers.LayerNorm2d' in str(chain[0].model.tokenizer.norm)
     assert chain[2].model.backbone.patch_size == vqgan.tokenizer.stride
+
+
+def test_every_rate_of_a_parameter_holds_for_one(chain: list[Config]):
+    for cfg in chain:
+        with DefaultScope.overwrite_default_scope(cfg.default_scope), torch.device('meta'):
+            check_custom_keys(cfg, MODELS.build(cfg.model))
 
 
 def test_each_stage_starts_from_what_the_ones_before_it_leave(chain: list[Config]):
