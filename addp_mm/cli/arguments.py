@@ -30,6 +30,10 @@ class Options(DictAction):
             super().__call__(parser, namespace, values, option_string)
         except AssertionError as error:     # of brackets
             raise ArgumentError(self, str(error)) from error
+        except RecursionError as error:     # of what follows a bracket that closes nothing
+            raise ArgumentError(self, f'cannot read {" ".join(values)}: values are numbers, words '
+                                      'and lists; set a dict part by part, key.part=value'
+                                ) from error
 
 
 def add_runner_arguments(parser: ArgumentParser) -> None:

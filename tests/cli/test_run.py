@@ -36,7 +36,7 @@ def test_a_tool_that_ends(capsys: pytest.CaptureFixture):
     assert capsys.readouterr().err == ''
 
 
-@pytest.mark.parametrize('word', ['novalue', 'a=[1,2'])
+@pytest.mark.parametrize('word', ['novalue', 'a=[1,2', "a=dict(b='c',d=1)"])
 def test_options_that_are_none(word: str, capsys: pytest.CaptureFixture):
     parser = ArgumentParser()
     add_runner_arguments(parser)
