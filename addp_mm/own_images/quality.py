@@ -12,7 +12,8 @@ from ..visualization.curves import RunScalars
 USELESS_BELOW, GOOD_FROM = 0.5, 0.75
 # Of the entropy of the tokens' frequencies, what a prediction saves at least to be one.
 MIN_SAVED = 0.02
-# A held-out score that came back up by so much: the images are learned by heart.
+# A held-out score so much above its best is worse: images are learned by heart, or the first step
+# of generation is blind.
 MAX_RISE = 1.02
 # Of the variance within held-out images, what generated ones have.
 USELESS_VARIANCE, GOOD_VARIANCE = 0.25, (0.5, 2.)
@@ -67,7 +68,7 @@ def judge_predictor(run: RunScalars) -> Verdict:
         return Verdict('poor', f'{reason} It was {best:.2f} before: the images are learned by '
                                'heart. Train for fewer epochs, or with more images.')
     blind = _last(run, 'token/cross_entropy_1') if 'token/cross_entropy_1' in run.held_out else 0.
-    if blind > marginal:
+    if blind > MAX_RISE * marginal:     # a guess by frequency reaches the marginal at best
         return Verdict('poor', f'{reason} Where nothing is known yet, at the first step of '
                                f'generation, it has {blind:.2f}, worse than the frequencies: '
                                'generated images begin blindly. Train for longer.')
