@@ -25,7 +25,8 @@ from ..models.layers import IMAGENET_MEAN, IMAGENET_STD
 from ..registry import MODELS
 
 IGNORED = 255  # the label that is neither learned nor scored, as in mmseg
-_IMAGES, _MAPS = 'images', 'annotations'  # ADE20K's layout
+_IMAGES, _MAPS = 'images', 'annotations'
+_LISTS = dict(training='train', validation='val')  # of tools/prepare_annotations.py
 _EXTENSIONS = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff')
 
 
@@ -66,17 +67,27 @@ def _read(reader: Callable[[Path], np.ndarray], path: Path) -> np.ndarray:
 
 
 def find_pictures(root: Path, part: str) -> list[Picture]:
-    """The pictures in ``root/images/part`` that have a map in ``root/annotations/part``.
+    """The labelled pictures of a part, 'training' or 'validation'.
+
+    Two layouts are read: lists ``root/annotations/{train,val}.txt`` of files in ``root/images``,
+    with maps in ``root/annotations/maps`` (tools/prepare_annotations.py); and folders
+    ``root/images/part`` and ``root/annotations/part`` (ADE20K).
 
     Raises:
         FileNotFoundError: If a folder is missing.
         ValueError: If no picture has a label map.
     """
+    names = root / _MAPS / f'{_LISTS[part]}.txt'
+    if names.is_file():
+        return [Picture(root / _IMAGES / name, root / _MAPS / 'maps' / f'{name}.png')
+                for name in names.read_text(encoding='utf-8').splitlines()]
     folders = [root / kind / part for kind in (_IMAGES, _MAPS)]
     for folder in folders:
         if not folder.is_dir():
             raise FileNotFoundError(f'There is no folder {folder}: expected pictures in '
-                                    f'{_IMAGES}/{part} and label maps in {_MAPS}/{part}.')
+                                    f'{_IMAGES}/{part} and label maps in {_MAPS}/{part}, or what '
+                                    'tools/prepare_annotations.py writes as '
+                                    f'{_MAPS}/ beside {_IMAGES}/.')
     maps = {path.stem: path for path in sorted(folders[1].iterdir())}
     found = [Picture(path, maps[path.stem]) for path in sorted(folders[0].iterdir())
              if path.suffix.lower() in _EXTENSIONS and path.stem in maps]

@@ -1,5 +1,5 @@
 # mmpretrain's MAE with the same encoder on the same crops, for comparison.
-_base_ = '_base_/pictures.py'
+_base_ = '../nuclei/_base_/nuclei_64.py'
 
 model = dict(
     type='MAE',
@@ -8,7 +8,12 @@ model = dict(
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
         to_rgb=True),
-    backbone=dict(type='MAEViT', img_size=_base_.image_size, mask_ratio=0.75, **_base_.encoder),
+    backbone=dict(
+        type='MAEViT',
+        arch=dict(embed_dims=96, num_layers=4, num_heads=4, feedforward_channels=384),
+        img_size=64,
+        patch_size=8,
+        mask_ratio=0.75),
     neck=dict(
         type='MAEPretrainDecoder',
         num_patches=64,
@@ -22,6 +27,7 @@ model = dict(
         norm_pix=True,
         patch_size=8,
         loss=dict(type='PixelReconstructionLoss', criterion='L2')))
+train_dataloader = dict(batch_size=64, dataset=dict(times=4))
 val_dataloader = val_cfg = val_evaluator = None
 
 max_epochs, warmup_epochs = 40, 3

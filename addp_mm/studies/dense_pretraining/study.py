@@ -21,7 +21,7 @@ from ..linear_patches import LinearFit, LinearPatches, draw_pictures
 from .rows import Row
 
 # Where the configs of the study have their data and their runs.
-_DATA, _RUNS = 'work_dirs/nuclei/', 'work_dirs/dense_study/'
+_DATA, _RUNS = 'data/nuclei', 'work_dirs/dense_study'
 # The trainings that another one needs.
 _BEFORE = {'mage': ('vqgan', ), 'addp': ('vqgan', 'mage')}
 _TUNING_SEED = 100  # no seed that is reported
@@ -54,8 +54,8 @@ class DenseStudy:
 
     Attributes:
         configs: Folder of the study's configs.
-        data: Pictures, label maps and COCO files: images/training, annotations/training,
-            coco/instances_training.json and the same of ``validation``.
+        data: Pictures in ``images``, and in ``annotations`` what tools/prepare_annotations.py
+            writes.
         work_dir: Logs and weights.
         records: A small JSON file for each cell, which may stand elsewhere than the weights.
         rows: The pre-trainings by their short names.
@@ -147,8 +147,28 @@ class DenseStudy:
 
     def _run_task(self, kind: str, name: str, labelled: int, seed: int, rate: float,
                   tuning: bool = False) -> dict[str, Any]:
-        task, checkpoint = TASKS[kind], self.pretrain(name)
-        cfg = self._config(task.config, {
+        cfg = self.task_config(kind, name, labelled, seed, rate, self.pretrain(name), tuning)
+        stage = self._stage(f'{kind}_{name}_{labelled}_{seed}' + f'_{rate:g}' * tuning, cfg)
+        started = _seconds_of_children()
+        run_stage(stage, self.say, f'[{stage.name}]')
+        found = read_scores(stage.work_dir)
+        scores = {score: round(found[score], 2) for score in TASKS[kind].scores}
+        return dict(scores=scores, cpu_seconds=round(_seconds_of_children() - started))
+
+    def task_config(self, kind: str, name: str, labelled: int, seed: int, rate: float,
+                    checkpoint: Path | None, tuning: bool = False) -> Config:
+        """The config of a detector or a segmentor, see :meth:`train`.
+
+        Args:
+            kind: A key of :data:`TASKS`.
+            name: A key of ``rows``.
+            labelled: Number of labelled pictures.
+            seed: Chooses the pictures and seeds the training.
+            rate: Peak learning rate.
+            checkpoint: Of the pre-training; None: random start values.
+            tuning: Score training pictures that are not learned from.
+        """
+        cfg = self._config(TASKS[kind].config, {
             'randomness.seed': seed, 'optim_wrapper.optimizer.lr': rate,
             'train_dataloader.dataset.indices': self._indices(labelled, seed),
             **self._encoder(self.rows[name], self.rows[name].tuned)})
@@ -159,12 +179,7 @@ class DenseStudy:
             cfg.model.backbone.init_cfg.checkpoint = str(checkpoint)
         if tuning:
             _score_training_pictures(cfg, self._indices(2 * labelled, seed)[labelled:])
-        stage = self._stage(f'{kind}_{name}_{labelled}_{seed}' + f'_{rate:g}' * tuning, cfg)
-        started = _seconds_of_children()
-        run_stage(stage, self.say, f'[{stage.name}]')
-        found = read_scores(stage.work_dir)
-        scores = {score: round(found[score], 2) for score in task.scores}
-        return dict(scores=scores, cpu_seconds=round(_seconds_of_children() - started))
+        return cfg
 
     def _encoder(self, row: Row, changes: Mapping[str, Any]) -> dict[str, Any]:
         """What a row changes in the config of its encoder."""
@@ -197,7 +212,7 @@ class DenseStudy:
         if isinstance(value, (list, tuple)):
             return type(value)(self._placed(inner) for inner in value)
         if isinstance(value, str):
-            value = value.replace(_DATA, f'{self.data}/').replace(_RUNS, f'{self.work_dir}/')
+            value = value.replace(_DATA, str(self.data)).replace(_RUNS, str(self.work_dir))
         return value
 
     def _stage(self, name: str, cfg: Config) -> Stage:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from pathlib import Path
 
 import cv2
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import DefaultScope
+from mmengine.registry import DATASETS, DefaultScope
 
+from addp_mm.own_images.annotations import write_annotations
+from addp_mm.own_images.labels import read_labels
 from addp_mm.registry import MODELS
 from addp_mm.studies.dense_pretraining import ROWS, DenseStudy, write_tables
 from addp_mm.studies.frozen_tokens import find_pictures
@@ -23,16 +26,20 @@ PRETRAININGS = {name: row for name, row in ROWS.items()
 
 @pytest.fixture(scope='module')
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six pictures to train with and four to validate with, labelled by prepare_annotations."""
     root = tmp_path_factory.mktemp('data')
     rng = np.random.default_rng(0)
-    for part in ('training', 'validation'):
-        for kind in ('images', 'annotations'):
-            (root / kind / part).mkdir(parents=True)
-        for i in range(5):
-            labels = np.kron(rng.random((8, 8)) < 0.4, np.ones((8, 8))).astype(np.uint8)
-            image = np.repeat(np.where(labels, 200, 50)[..., None], 3, axis=2).astype(np.uint8)
-            cv2.imwrite(str(root / 'images' / part / f'{i}.png'), image)
-            cv2.imwrite(str(root / 'annotations' / part / f'{i}.png'), labels)
+    for kind in ('images', 'instances'):
+        (root / kind).mkdir()
+    for i in range(10):
+        labels = np.kron(np.diag(1 + rng.permutation(8)), np.ones((8, 8))).astype(np.uint8)
+        image = np.repeat(np.where(labels, 200, 50)[..., None], 3, axis=2).astype(np.uint8)
+        cv2.imwrite(str(root / 'images' / f'{i}.png'), image)
+        cv2.imwrite(str(root / 'instances' / f'{i}.png'), labels)
+    held_out = root / 'held_out.txt'
+    held_out.write_text(''.join(f'{root}/images/{i}.png\n' for i in (0, 3, 4, 8)))
+    found = read_labels(root / 'images', root / 'instances', 'nucleus')
+    write_annotations(found, root / 'annotations', held_out, {}, print)
     return root
 
 
@@ -56,15 +63,38 @@ def test_every_part_draws_the_same_pictures(study: DenseStudy, data: Path):
     pictures = find_pictures(data, 'training')
     drawn = [pictures[i] for i in study._indices(3, seed=1)]
     assert drawn == draw_pictures(pictures, 3, seed=1)
-    with pytest.raises(ValueError, match='6 labelled pictures are needed'):
-        study._indices(6, seed=1)
+    with pytest.raises(ValueError, match='7 labelled pictures are needed'):
+        study._indices(7, seed=1)
+
+
+@pytest.mark.parametrize(('kind', 'library'), [('detector', 'mmdet'), ('segmentor', 'mmseg')])
+def test_a_training_has_the_drawn_pictures(kind: str, library: str, study: DenseStudy, data: Path):
+    pytest.importorskip(library)
+    for tuning in (False, True):
+        cfg = study.task_config(kind, 'addp', 3, 1, 1e-3, Path('encoder.pth'), tuning)
+        assert cfg.model.backbone.init_cfg.checkpoint == 'encoder.pth'
+        with DefaultScope.overwrite_default_scope(library):
+            register_all_modules = import_module(f'{library}.utils').register_all_modules
+            register_all_modules(init_default_scope=False)
+            train, val = (DATASETS.build(cfg[f'{part}_dataloader'].dataset)
+                          for part in ('train', 'val'))
+        drawn = draw_pictures(find_pictures(data, 'training'), 6, seed=1)
+        wanted = drawn[3:] if tuning else find_pictures(data, 'validation')
+        assert paths_of(train) == [picture.image for picture in drawn[:3]]
+        assert paths_of(val) == [picture.image for picture in wanted]
+    scratch = study.task_config(kind, 'scratch', 3, 1, 1e-3, None)
+    assert scratch.model.backbone.init_cfg is None
+
+
+def paths_of(dataset: object) -> list[Path]:
+    return [Path(dataset.get_data_info(i)['img_path']) for i in range(len(dataset))]
 
 
 @pytest.mark.parametrize('name', PRETRAININGS)
 def test_each_row_is_a_training_in_the_folders_of_the_study(name: str, study: DenseStudy):
     cfg = study._config(ROWS[name].config, ROWS[name].options)
     text = cfg.dump()
-    assert 'work_dirs/' not in text and str(study.data) in text
+    assert 'work_dirs/' not in text and 'data/nuclei' not in text and str(study.data) in text
     if name != 'mae':
         for part in cfg.model.data_preprocessor.values():
             if 'checkpoint' in part:
@@ -91,8 +121,8 @@ def test_rows_change_what_they_name():
 
 
 def test_a_row_can_take_the_pretraining_of_another_one(study: DenseStudy):
-    checkpoint = study.work_dir / 'addp' / 'epoch_6.pth'
-    for stage in ('vqgan/epoch_22.pth', 'mage/epoch_20.pth', 'addp/epoch_6.pth'):
+    checkpoint = study.work_dir / 'addp' / 'epoch_20.pth'
+    for stage in ('vqgan/epoch_24.pth', 'mage/epoch_40.pth', 'addp/epoch_20.pth'):
         path = study.work_dir / stage
         path.parent.mkdir(parents=True)
         torch.save(dict(state_dict={}, meta={}), path)
