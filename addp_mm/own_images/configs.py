@@ -21,8 +21,9 @@ from .length import batches_per_epoch, measure_seconds_per_iter, set_length
 from .presets import GIGABYTE, PRESETS, Preset, memory_at_hand, memory_need
 from .trainings import TITLES, StageError
 
-# How the time is divided: the tokenizer limits what the others can show, ADDP is what is wanted.
-TIME_SHARES = dict(vqgan=0.35, mage=0.2, addp=0.45)
+# How the time is divided: the tokenizer limits what the others can show, but learns fast; ADDP
+# learns from the token predictor.
+TIME_SHARES = dict(vqgan=0.25, mage=0.35, addp=0.4)
 # So many batches make an epoch at least: fewer images are gone through several times.
 MIN_BATCHES = 25
 MAX_WORKERS = 8

@@ -61,14 +61,19 @@ FAST_TOKENIZER = {_TOKENIZER + 'norm': dict(type='timm.layers.LayerNorm2d'),
 # on a small grid would never be trained.
 ALL_RATIOS = {'model.data_preprocessor.diffusion.mask_ratio': dict(
     type='MaskRatioDistribution', min_ratio=0.02, std=0.3)}
-# At a small size the encoder learns little of the places in a picture from the paper's loss alone:
-# docs/benchmarks/dense_study.md.
+# At a small size the encoder learns little of the places in a picture from the paper's loss alone,
+# and `pre_norm` takes the brightness of a patch away: docs/benchmarks/dense_study.md.
 LEARN_PIXELS = {
-    'model.pixel_head': dict(type='PixelHead'),
+    'model.pixel_head': dict(
+        type='MaskedPixelHead', mask_ratio=0.5, repeats=2, norm_pix=False, loss_weight=10.),
+    'model.backbone.pre_norm': False,
     'model.backbone.drop_rate': 0.,
     'model.neck.drop_rate': 0.,
     'model.data_preprocessor.diffusion.per_image': True,
 }
+# Where most of an image is background, the surest and likeliest tokens are background: with the
+# sampler of the digits, which keeps those first, all samples would be empty.
+ANY_ORDER = {'model.sampler.temperature': 4., 'model.sampler.top_p': 1.}
 PRESETS = {
     'small': Preset(  # a CPU, for a first look: some million parameters
         configs={name: f'digits/{name}.py' for name in ('vqgan', 'mage', 'addp')},
@@ -79,7 +84,7 @@ PRESETS = {
         minutes=15,
         changes=dict(
             vqgan={_TOKENIZER + 'num_codes': 128, _TOKENIZER + 'code_dims': 32},
-            addp=ALL_RATIOS | LEARN_PIXELS)),
+            addp=ALL_RATIOS | LEARN_PIXELS | ANY_ORDER)),
     'base': Preset(  # the sizes of the release: VQGAN, MAGE-B and ViT-B
         configs=dict(vqgan='vqgan/vqgan_256.py', mage='mage/mage_vit-b_1600e.py',
                      addp='addp/vit-b_1600e.py'),

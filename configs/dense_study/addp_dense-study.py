@@ -1,12 +1,11 @@
 # ADDP as in the paper, at the study's size. What was changed, one thing at a time, is listed in
 # addp_mm/studies/dense_pretraining.
-_base_ = '../nuclei/addp_nuclei-64.py'
+_base_ = '../nuclei/_base_/addp_64.py'
 
 model = dict(
     data_preprocessor=dict(
         tokenizer=dict(checkpoint='work_dirs/dense_study/vqgan/epoch_24.pth'),
-        token_predictor=dict(checkpoint='work_dirs/dense_study/mage/epoch_40.pth'),
-        diffusion=dict(mask_ratio=dict(_delete_=True, type='MaskRatioDistribution'))))
+        token_predictor=dict(checkpoint='work_dirs/dense_study/mage/epoch_40.pth')))
 
 max_epochs, warmup_epochs = 20, 1
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)

@@ -184,7 +184,9 @@ def test_the_memory_of_frozen_parts_counts():
 
 def test_small_encoders_learn_the_clean_pixels_too_and_the_papers_sizes_do_not():
     small = starting_configs(PRESETS['small'], 64)['addp'].model
-    assert small.pixel_head == dict(type='PixelHead')
+    assert small.pixel_head.type == 'MaskedPixelHead' and not small.pixel_head.norm_pix
+    assert small.backbone.pre_norm is False
+    assert (small.sampler.temperature, small.sampler.top_p) == (4, 1)
     assert small.backbone.drop_rate == small.neck.drop_rate == 0
     assert small.data_preprocessor.diffusion.per_image
     assert 'pixel_head' not in starting_configs(PRESETS['base'], 256)['addp'].model

@@ -13,6 +13,7 @@ from ...checkpoints import demand_fit
 from ...diffusion import NoisySample
 from ...registry import MODELS
 from ..layers import VAL_RATIOS, score_masked_tokens, val_generators
+from .masked_pixel_head import MaskedPixelHead
 
 
 @MODELS.register_module()
@@ -29,8 +30,9 @@ class ADDP(BaseSelfSupervisor):
         backbone: Config of the encoder; its last output must be a feature map.
         neck: Config of the token decoder.
         head: Config of the token head.
-        pixel_head: Config of a second loss, on the clean pixels, see :class:`PixelHead`; sizes that
-            a ViT knows need not stand in it. None: the loss on tokens alone (the paper's).
+        pixel_head: Config of a second loss, on the clean pixels, a :class:`PixelHead` or a
+            :class:`MaskedPixelHead`; sizes that a ViT knows need not stand in it. None: the loss on
+            tokens alone (the paper's).
         val_ratios: Mask ratios at which held-out images are scored.
         compile_cfg: Arguments of ``torch.compile`` for the encoder, the layers of the token decoder
             and the projection on tokens; None compiles nothing. Name a ``bucket`` in the neck with
@@ -49,7 +51,7 @@ class ADDP(BaseSelfSupervisor):
                  sampler: dict | None = None,
                  init_cfg: dict | None = None) -> None:
         preprocessor = MODELS.build(data_preprocessor)
-        if _is_vit(backbone['type']):
+        if _is_a(backbone['type'], VisionTransformer):
             backbone = {'img_size': preprocessor.image_size, **backbone}
         encoder = MODELS.build(backbone)
         demand_fit(encoder)
@@ -65,7 +67,7 @@ class ADDP(BaseSelfSupervisor):
             data_preprocessor=preprocessor, init_cfg=init_cfg)
         self.pixel_head = None
         if pixel_head is not None:
-            self.pixel_head = MODELS.build({'type': 'PixelHead', **self._patches(pixel_head)})
+            self.pixel_head = MODELS.build(self._sized({'type': 'PixelHead', **pixel_head}))
             self.data_preprocessor.keeps_images = True
         self.val_ratios = tuple(val_ratios)
         self.sampler = dict(sampler or {})
@@ -94,7 +96,7 @@ class ADDP(BaseSelfSupervisor):
         losses = dict(loss_token=self.head.loss(features, embedding, data_samples))
         if self.pixel_head is not None:
             images = self.data_preprocessor.normalize(data_samples.images)
-            losses['loss_pixel'] = self.pixel_head.loss(encoded, images)
+            losses['loss_pixel'] = self.pixel_head.loss(encoded, images, self.backbone)
         return losses
 
     def predict_tokens(self, noisy_images: Tensor, noisy_sample: NoisySample) -> Tensor:
@@ -141,11 +143,17 @@ class ADDP(BaseSelfSupervisor):
         for part in (self.backbone, self.neck.layers, self.head.token_projection):
             part.compile(**options)
 
-    def _patches(self, pixel_head: dict) -> dict:
+    def _sized(self, pixel_head: dict) -> dict:
         """The config of a pixel head with the sizes of the encoder, which of a ViT are known."""
+        hides = _is_a(pixel_head['type'], MaskedPixelHead)
+        if hides and not hasattr(self.backbone, 'encode_visible'):
+            raise ValueError('A MaskedPixelHead needs an encoder that can leave patches out, an '
+                             f'ADDPViT, got a {type(self.backbone).__name__}: take PixelHead.')
         if isinstance(self.backbone, VisionTransformer):
-            patch_size = self.backbone.img_size[0] // self.backbone.patch_resolution[0]
-            return dict(in_channels=self.backbone.embed_dims, patch_size=patch_size) | pixel_head
+            grid_size = tuple(self.backbone.patch_resolution)
+            sizes = dict(in_channels=self.backbone.embed_dims,
+                         patch_size=self.backbone.img_size[0] // grid_size[0])
+            return sizes | (dict(grid_size=grid_size) if hides else {}) | pixel_head
         if not {'in_channels', 'patch_size'} <= pixel_head.keys():
             raise ValueError('Set in_channels and patch_size of the pixel head to the channels and '
                              f'the stride of the last feature map of the '
@@ -162,7 +170,7 @@ class ADDP(BaseSelfSupervisor):
                 'grid_size out of the neck to follow the tokenizer.')
 
 
-def _is_vit(kind: str | type) -> bool:
-    """Whether the type of a config, with or without scope, is mmpretrain's ViT or a subclass."""
+def _is_a(kind: str | type, wanted: type) -> bool:
+    """Whether the type of a config, with or without scope, is a class or a subclass of it."""
     found = MODELS.get(kind) if isinstance(kind, str) else kind
-    return isinstance(found, type) and issubclass(found, VisionTransformer)
+    return isinstance(found, type) and issubclass(found, wanted)

@@ -46,12 +46,13 @@ class PixelHead(BaseModule):
         """Pixels of each patch (N, h * w, 3 * P * P) from a feature map (N, C, h, w)."""
         return self.projection(features.flatten(2).transpose(1, 2))
 
-    def loss(self, features: Tensor, images: Tensor) -> Tensor:
+    def loss(self, features: Tensor, images: Tensor, encoder: nn.Module | None = None) -> Tensor:
         """The weighted loss on the pixels of all patches.
 
         Args:
             features: (N, C, h, w).
             images: The clean images, normalised, (N, 3, H, W).
+            encoder: What made the features; not read.
 
         Returns:
             A scalar.

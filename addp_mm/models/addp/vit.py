@@ -10,7 +10,7 @@ from mmpretrain.models.utils import resize_pos_embed
 from torch import Tensor, nn
 
 from ...checkpoints import PretrainedEncoder, resize_tables_on_load
-from ...diffusion import NoisySample
+from ...diffusion import NoisySample, gather_places
 from ...registry import MODELS
 from ...unknown_names import check_names
 from ..layers import (
@@ -150,6 +150,30 @@ class ADDPViT(PretrainedEncoder, VisionTransformer):
             tokens = torch.cat((tokens, self._embed_reliable(noisy_sample)), dim=1)
         tokens = self.drop_after_pos(self.pre_norm(tokens))
         return self._run_layers(tokens, grid_size, num_outputs=patches.shape[1])
+
+    def encode_visible(self, images: Tensor, places: Tensor) -> Tensor:
+        """Encode some patches of each image as if there were no others (MAE).
+
+        Args:
+            images: Normalised images (N, 3, H, W).
+            places: Flat places (N, R) of the patches on the grid.
+
+        Returns:
+            (N, 1 + R, D): the CLS token, and the patches in the order of ``places``.
+
+        Raises:
+            ValueError: If the encoder has no CLS token.
+        """
+        if self.cls_token is None:
+            raise ValueError('Visible patches are encoded with a CLS token: set with_cls_token.')
+        patches, grid_size = self.patch_embed(images)
+        positions = self._positions(grid_size)
+        visible = gather_places(patches + positions[:, 1:], places)
+        cls = (self.cls_token + positions[:, :1]).expand(len(images), -1, -1)
+        tokens = self.drop_after_pos(self.pre_norm(torch.cat((cls, visible), dim=1)))
+        for layer in self.layers:
+            tokens = layer(tokens)
+        return self.ln1(tokens) if self.final_norm else tokens
 
     def _positions(self, grid_size: tuple[int, int]) -> Tensor:
         """The position table on the grid of the images."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...own_images.presets import LEARN_PIXELS
+from ...own_images.presets import ALL_RATIOS, LEARN_PIXELS
 
 
 @dataclass(frozen=True)
@@ -34,25 +34,28 @@ class Row:
     pretrained_as: str | None = None
 
 
+_NO_NORM = dict(pre_norm=False)
 _PIXELS = {'model.pixel_head.type': 'PixelHead'}
-_NO_TOKENS = {'model.neck.token_input': False}
+_HIDDEN = {'model.pixel_head.type': 'MaskedPixelHead'}
+_NO_PRE_NORM = {'model.backbone.pre_norm': False}
 _NO_DROPOUT = {'model.backbone.drop_rate': 0., 'model.neck.drop_rate': 0.}
 _DIFFUSION = 'model.data_preprocessor.diffusion.'
 _LOW_RATIOS = {_DIFFUSION + 'mask_ratio.min_ratio': 0.1}
 _PER_IMAGE = {_DIFFUSION + 'per_image': True}
-_ALL = {**_PIXELS, **_NO_TOKENS, **_NO_DROPOUT, **_LOW_RATIOS, **_PER_IMAGE}
-_NO_NORM = dict(pre_norm=False)
 
 ROWS = {
     'scratch': Row('random start values', 'What no pre-training gives.', None),
     'addp': Row('ADDP as in the paper', 'The decoder is told the reliable tokens, so that their '
-                'pixels teach the encoder nothing new.'),
+                'pixels teach the encoder nothing new; and `pre_norm` hides how bright they are.'),
     'addp_norm': Row('the same, `pre_norm` kept in the detector', 'The norm that pre-training had '
                      'behind the position table.', tuned=dict(pre_norm=True), pretrained_as='addp'),
+    'no_pre_norm': Row('ADDP without `pre_norm`', 'It brings each patch to one variance, bright or '
+                       'dark.', options=_NO_PRE_NORM, frozen=_NO_NORM),
     'no_dropout': Row('ADDP without dropout', 'So small an encoder has nothing to spare.',
                       options=_NO_DROPOUT),
     'no_tokens': Row('ADDP without token input', 'The decoder knows of the reliable tokens only '
-                     'what the encoder read from their pixels.', options=_NO_TOKENS),
+                     'what the encoder read from their pixels.',
+                     options={'model.neck.token_input': False}),
     'low_ratios': Row('ADDP, ratios from 0.1', 'More of a picture is left to read.',
                       options=_LOW_RATIOS),
     'per_image': Row('ADDP, a ratio for each image', 'Batches differ less from step to step.',
@@ -62,10 +65,10 @@ ROWS = {
     'norm_pixels': Row('the same, pixels over mean and deviation of the patch', 'Shapes count, '
                        "brightness does not (MAE's norm_pix).",
                        options=_PIXELS | {'model.pixel_head.norm_pix': True}),
-    'pixels_no_dropout': Row('clean pixels, no dropout, low ratios, one for each image',
-                             'All that leaves the token input as it is: what own images train '
-                             'with.', options=LEARN_PIXELS | _LOW_RATIOS),
-    'all': Row('all of these', 'What each gives alone need not add up.', options=_ALL),
+    'hidden_pixels': Row('ADDP with the pixels of hidden patches as second loss', "MAE's task: the "
+                         'encoder must know what stands where.', options=_HIDDEN),
+    'own': Row('what own images train with', 'Hidden pixels, no `pre_norm`, no dropout, low '
+               'ratios, one for each image.', options=LEARN_PIXELS | ALL_RATIOS, frozen=_NO_NORM),
     'mage': Row('MAGE on tokens', 'What the token predictor alone has learned.', 'mage',
                 reads_tokens=True, tuned=dict(pre_norm=True)),
     'mae': Row("mmpretrain's MAE", 'The peer: it learns the pixels that it cannot see.', 'mae',

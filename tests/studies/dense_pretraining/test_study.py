@@ -11,7 +11,9 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
+from torch import nn
 
+from addp_mm.models.addp import MaskedPixelHead
 from addp_mm.own_images.annotations import write_annotations
 from addp_mm.own_images.labels import read_labels
 from addp_mm.registry import MODELS
@@ -101,8 +103,9 @@ def test_each_row_is_a_training_in_the_folders_of_the_study(name: str, study: De
                 part.checkpoint = None
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         model = MODELS.build(cfg.model)
-    if name == 'all':
-        assert model.pixel_head is not None and not model.neck.token_input
+    if name == 'own':
+        assert isinstance(model.pixel_head, MaskedPixelHead) and model.neck.token_input
+        assert not isinstance(model.backbone.pre_norm, nn.LayerNorm)
         assert model.data_preprocessor.diffusion.per_image
         assert model.data_preprocessor.diffusion.mask_ratio.ratios.min() < 0.12
 
