@@ -24,6 +24,7 @@ from .trainings import StageError, child_environment
 # Of a stage's time; the rest is for validation and checkpoints.
 TRAINING_SHARE = 0.85
 START_SECONDS = 10.
+MIN_EPOCHS = 2
 PROBED_ITERS, PROBED_SECONDS = 8, 20.
 NUM_VALIDATIONS = 6
 WARMUP_SHARE = 0.05
@@ -33,14 +34,17 @@ DISCRIMINATOR_FROM = 0.25
 def set_length(cfg: Config, seconds: float, minutes: float) -> None:
     """Set epochs, rates and intervals of a config so that its training takes about ``minutes``.
 
+    Where not even two epochs fit, an epoch repeats few images less often.
+
     Args:
         cfg: Config of the stage, changed in place.
         seconds: Measured seconds of an iteration.
         minutes: Time for the whole stage.
     """
-    iters = batches_per_epoch(cfg)
     budget = TRAINING_SHARE * max(0., 60 * minutes - START_SECONDS)
-    epochs = max(2, int(budget / (seconds * iters)))
+    _limit_repetitions(cfg, budget / (seconds * MIN_EPOCHS))
+    iters = batches_per_epoch(cfg)
+    epochs = max(MIN_EPOCHS, int(budget / (seconds * iters)))
     warmup = min(epochs - 1, math.ceil(WARMUP_SHARE * epochs))
     interval = max(1, epochs // NUM_VALIDATIONS)
     cfg.train_cfg = dict(by_epoch=True, max_epochs=epochs, val_interval=interval)
@@ -95,11 +99,22 @@ def seconds_per_iter(cfg: Config) -> float:
 
 def batches_per_epoch(cfg: Config) -> int:
     """Batches of an epoch, repetitions of the images included."""
+    times = cfg.train_dataloader.dataset.get('times', 1)
+    return _num_images(cfg) * times // cfg.train_dataloader.batch_size
+
+
+def _num_images(cfg: Config) -> int:
     data = cfg.train_dataloader.dataset
-    times = data.get('times', 1)
-    lists = data.get('dataset', data)
-    with open(lists.ann_file) as file:
-        return sum(1 for _ in file) * times // cfg.train_dataloader.batch_size
+    with open(data.get('dataset', data).ann_file) as file:
+        return sum(1 for _ in file)
+
+
+def _limit_repetitions(cfg: Config, batches: float) -> None:
+    """Let an epoch of repeated images have about ``batches`` batches at most, but one at least."""
+    data = cfg.train_dataloader.dataset
+    wanted = max(1., batches) * cfg.train_dataloader.batch_size
+    if 'times' in data:
+        data.times = min(data.times, math.ceil(wanted / _num_images(cfg)))
 
 
 if __name__ == '__main__':

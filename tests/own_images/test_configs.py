@@ -142,9 +142,21 @@ def test_the_length_follows_from_time(images: ImageSet, tmp_path: Path):
     assert cfg.train_cfg.max_epochs == 38
     assert [scheduler.end for scheduler in cfg.param_scheduler] == [2, 38]
     assert cfg.default_hooks.checkpoint.interval == 3
-    set_length(cfg, seconds=5., minutes=0.1)
+    assert batches_per_epoch(cfg) == 26
+    set_length(cfg, seconds=5., minutes=1)  # 0.85 x 50 s: 8 batches
     assert cfg.train_cfg.max_epochs == 2
+    assert batches_per_epoch(cfg) == 4
     assert cfg.default_hooks.checkpoint.interval == 1
+    set_length(cfg, seconds=5., minutes=0.1)
+    assert (cfg.train_cfg.max_epochs, batches_per_epoch(cfg)) == (2, 1)
+
+
+def test_images_that_are_not_repeated_are_all_used(images: ImageSet, tmp_path: Path,
+                                                   monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(stage_configs, 'MIN_BATCHES', 1)
+    cfg = stage_config('vqgan', PRESETS['small'], images, 2, tmp_path)
+    set_length(cfg, seconds=5., minutes=0.1)
+    assert (cfg.train_cfg.max_epochs, batches_per_epoch(cfg)) == (2, 5)
 
 
 def test_no_mirrored_images_where_they_are_unwanted(images: ImageSet, tmp_path: Path):
