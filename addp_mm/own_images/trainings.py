@@ -71,9 +71,9 @@ class Stage:
     @property
     def checkpoint(self) -> Path:
         """The file that a finished training leaves; it is written whole or not at all."""
-        by_epoch = self.cfg.train_cfg.get('by_epoch', True)
-        length = self.cfg.train_cfg['max_epochs' if by_epoch else 'max_iters']
-        return self.work_dir / f'{"epoch" if by_epoch else "iter"}_{length}.pth'
+        length = self.cfg.train_cfg
+        last = f'epoch_{length.max_epochs}' if 'max_epochs' in length else f'iter_{length.max_iters}'
+        return self.work_dir / f'{last}.pth'
 
     @property
     def is_finished(self) -> bool:

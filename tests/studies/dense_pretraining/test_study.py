@@ -75,6 +75,8 @@ def test_a_training_has_the_drawn_pictures(kind: str, library: str, study: Dense
     for tuning in (False, True):
         cfg = study.task_config(kind, 'addp', 3, 1, 1e-3, Path('encoder.pth'), tuning)
         assert cfg.model.backbone.init_cfg.checkpoint == 'encoder.pth'
+        last = study._stage(f'{kind}_{tuning}', cfg).checkpoint.name
+        assert last == f'iter_{cfg.train_cfg.max_iters}.pth'
         with DefaultScope.overwrite_default_scope(library):
             register_all_modules = import_module(f'{library}.utils').register_all_modules
             register_all_modules(init_default_scope=False)
