@@ -7,7 +7,7 @@ model = dict(
         tokenizer=dict(checkpoint='work_dirs/dense_study/vqgan/epoch_24.pth'),
         token_predictor=dict(checkpoint='work_dirs/dense_study/mage/epoch_40.pth')))
 
-max_epochs, warmup_epochs = 20, 1
+max_epochs, warmup_epochs = 10, 1
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, end=warmup_epochs, convert_to_iter_based=True),

@@ -4,7 +4,7 @@ _base_ = '../nuclei/mask-rcnn_nuclei-128.py'
 
 max_iters = 300
 model = dict(
-    backbone=dict(init_cfg=dict(checkpoint='work_dirs/dense_study/addp/epoch_20.pth')))
+    backbone=dict(init_cfg=dict(checkpoint='work_dirs/dense_study/addp/epoch_10.pth')))
 train_dataloader = dict(
     dataset=dict(filter_cfg=dict(filter_empty_gt=False)))  # `indices` count all pictures
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)

@@ -22,6 +22,7 @@ class Row:
         tuned: What is changed in the backbone of the detector and the segmentor.
         reads_tokens: The encoder reads the tokens of the study's tokenizer instead of pixels.
         pretrained_as: The row whose checkpoint is taken; None: it has one of its own.
+        starts_from: The row that its encoder starts from; None: random start values.
     """
 
     title: str
@@ -32,6 +33,7 @@ class Row:
     tuned: Mapping[str, Any] = field(default_factory=dict)
     reads_tokens: bool = False
     pretrained_as: str | None = None
+    starts_from: str | None = None
 
 
 _NO_NORM = dict(pre_norm=False)
@@ -69,6 +71,11 @@ ROWS = {
                          'encoder must know what stands where.', options=_HIDDEN),
     'own': Row('what own images train with', 'Hidden pixels, no `pre_norm`, no dropout, low '
                'ratios, one for each image.', options=LEARN_PIXELS | ALL_RATIOS, frozen=_NO_NORM),
+    'warm': Row("ADDP from MAE's weights", 'Clean pixels first, then the noise: the encoder knows '
+                'what stands where, and hidden pixels keep it so.',
+                options=LEARN_PIXELS | ALL_RATIOS | {'model.pixel_head': dict(
+                    type='MaskedPixelHead', repeats=2, loss_weight=10.)},
+                frozen=_NO_NORM, starts_from='mae'),
     'mage': Row('MAGE on tokens', 'What the token predictor alone has learned.', 'mage',
                 reads_tokens=True, tuned=dict(pre_norm=True)),
     'mae': Row("mmpretrain's MAE", 'The peer: it learns the pixels that it cannot see.', 'mae',

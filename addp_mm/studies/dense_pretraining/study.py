@@ -128,7 +128,7 @@ class DenseStudy:
             return None
         for part in _BEFORE.get(row.config, ()):
             run_stage(self._stage(part, self._config(part)), self.say, f'[{part}]')
-        stage = self._stage(name, self._config(row.config, row.options))
+        stage = self._stage(name, self._config(row.config, {**row.options, **self._start(row)}))
         started, trains = _seconds_of_children(), not stage.is_finished
         run_stage(stage, self.say, f'[{name}]')
         if trains:
@@ -136,6 +136,13 @@ class DenseStudy:
                 cpu_seconds=round(_seconds_of_children() - started),
                 epochs=stage.cfg.train_cfg.max_epochs, scores=_held_out(stage.work_dir)))
         return stage.checkpoint
+
+    def _start(self, row: Row) -> dict[str, Any]:
+        """The options that give an encoder the weights of an earlier pre-training."""
+        if row.starts_from is None:
+            return {}
+        checkpoint = str(self.pretrain(row.starts_from))
+        return {'model.backbone.init_cfg': dict(type='Pretrained', checkpoint=checkpoint)}
 
     def _measure_linear(self, name: str, labelled: int, seeds: Sequence[int]) -> dict[str, Any]:
         checkpoint, row = self.pretrain(name), self.rows[name]

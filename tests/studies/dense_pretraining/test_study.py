@@ -126,13 +126,24 @@ def test_rows_change_what_they_name():
 
 
 def test_a_row_can_take_the_pretraining_of_another_one(study: DenseStudy):
-    checkpoint = study.work_dir / 'addp' / 'epoch_20.pth'
-    for stage in ('vqgan/epoch_24.pth', 'mage/epoch_40.pth', 'addp/epoch_20.pth'):
+    checkpoint = study.work_dir / 'addp' / 'epoch_10.pth'
+    for stage in ('vqgan/epoch_24.pth', 'mage/epoch_40.pth', 'addp/epoch_10.pth'):
         path = study.work_dir / stage
         path.parent.mkdir(parents=True)
         torch.save(dict(state_dict={}, meta={}), path)
     assert study.pretrain('addp_norm') == study.pretrain('addp') == checkpoint
     assert study.pretrain('scratch') is None
+
+
+def test_a_row_can_start_from_another_one(study: DenseStudy):
+    path = study.work_dir / 'mae' / 'epoch_40.pth'
+    path.parent.mkdir(parents=True)
+    torch.save(dict(state_dict={}, meta={}), path)
+    start = study._start(ROWS['warm'])
+    cfg = study._config('addp', {**ROWS['warm'].options, **start})
+    assert cfg.model.backbone.init_cfg == dict(type='Pretrained', checkpoint=str(path))
+    assert cfg.model.pixel_head.type == 'MaskedPixelHead'
+    assert study._start(ROWS['own']) == {}
 
 
 def test_the_table_has_what_was_measured_and_dashes_for_the_rest(tmp_path: Path):
