@@ -71,8 +71,8 @@ class Stage:
     @property
     def checkpoint(self) -> Path:
         """The file that a finished training leaves; it is written whole or not at all."""
-        length = self.cfg.train_cfg
-        last = f'epoch_{length.max_epochs}' if 'max_epochs' in length else f'iter_{length.max_iters}'
+        loop = self.cfg.train_cfg
+        last = f'epoch_{loop.max_epochs}' if 'max_epochs' in loop else f'iter_{loop.max_iters}'
         return self.work_dir / f'{last}.pth'
 
     @property
