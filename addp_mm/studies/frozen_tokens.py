@@ -26,7 +26,7 @@ from ..registry import MODELS
 
 IGNORED = 255  # the label that is neither learned nor scored, as in mmseg
 _IMAGES, _MAPS = 'images', 'annotations'
-_LISTS = dict(training='train', validation='val')  # of tools/prepare_annotations.py
+_LISTS = dict(training='train', validation='val')  # of write_annotations
 _EXTENSIONS = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff')
 
 
@@ -70,7 +70,7 @@ def find_pictures(root: Path, part: str) -> list[Picture]:
     """The labelled pictures of a part, 'training' or 'validation'.
 
     Two layouts are read: lists ``root/annotations/{train,val}.txt`` of files in ``root/images``,
-    with maps in ``root/annotations/maps`` (tools/prepare_annotations.py); and folders
+    with maps in ``root/annotations/maps`` (``write_annotations``); and folders
     ``root/images/part`` and ``root/annotations/part`` (ADE20K).
 
     Raises:
@@ -85,9 +85,8 @@ def find_pictures(root: Path, part: str) -> list[Picture]:
     for folder in folders:
         if not folder.is_dir():
             raise FileNotFoundError(f'There is no folder {folder}: expected pictures in '
-                                    f'{_IMAGES}/{part} and label maps in {_MAPS}/{part}, or what '
-                                    'tools/prepare_annotations.py writes as '
-                                    f'{_MAPS}/ beside {_IMAGES}/.')
+                                    f'{_IMAGES}/{part} and label maps in {_MAPS}/{part}, or lists '
+                                    f'{_MAPS}/train.txt and val.txt, and {_MAPS}/maps.')
     maps = {path.stem: path for path in sorted(folders[1].iterdir())}
     found = [Picture(path, maps[path.stem]) for path in sorted(folders[0].iterdir())
              if path.suffix.lower() in _EXTENSIONS and path.stem in maps]

@@ -54,8 +54,7 @@ class DenseStudy:
 
     Attributes:
         configs: Folder of the study's configs.
-        data: Pictures in ``images``, and in ``annotations`` what tools/prepare_annotations.py
-            writes.
+        data: Pictures in ``images``, and in ``annotations`` what ``write_annotations`` writes.
         work_dir: Logs and weights.
         records: A small JSON file for each cell, which may stand elsewhere than the weights.
         rows: The pre-trainings by their short names.
