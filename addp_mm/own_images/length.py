@@ -112,9 +112,10 @@ def _num_images(cfg: Config) -> int:
 def _limit_repetitions(cfg: Config, batches: float) -> None:
     """Let an epoch of repeated images have about ``batches`` batches at most, but one at least."""
     data = cfg.train_dataloader.dataset
-    wanted = max(1., batches) * cfg.train_dataloader.batch_size
+    batch, num_images = cfg.train_dataloader.batch_size, _num_images(cfg)
     if 'times' in data:
-        data.times = min(data.times, math.ceil(wanted / _num_images(cfg)))
+        fewest = math.ceil(batch / num_images)
+        data.times = min(data.times, max(fewest, int(batches * batch / num_images)))
 
 
 if __name__ == '__main__':
