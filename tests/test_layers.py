@@ -19,8 +19,8 @@ LAYERS = [
     'config_errors', 'config_file', 'atomic_write', 'result_folder', 'diffusion', 'datasets',
     'checkpoints',
     'models.layers', 'models.vqgan', 'models.mage', 'models.addp', 'models.knn_classifier',
-    'models', 'generation', 'visualization', 'dense', 'evaluation', 'engine', 'apis',
-    'cli', 'own_images', 'studies',
+    'models.mae_training', 'models', 'generation', 'visualization', 'dense', 'evaluation',
+    'engine', 'apis', 'cli', 'own_images', 'studies',
     '',     # addp_mm itself, which imports everything
 ]
 RANK = {unit: rank for rank, unit in enumerate(LAYERS)}

@@ -17,7 +17,7 @@ from addp_mm.own_images.pictures import write_generated, write_pictures
 from addp_mm.own_images.presets import PRESETS
 from addp_mm.own_images.report import judge, write_report
 from addp_mm.own_images.scale import SCALES
-from addp_mm.own_images.trainings import TITLES, Stage, StageError, run_stage
+from addp_mm.own_images.trainings import Stage, StageError, run_stage
 
 USELESS = (
     'The tokenizer is useless, so nothing was built on it: see {report}. Give it more time '
@@ -73,14 +73,15 @@ def main(words: list[str] | None = None) -> None:
     choices.keep(args.out)
     report = args.out / 'report.md'
     stages: list[Stage] = []
-    for number, stage_name in enumerate(TITLES, 1):
+    for number, stage_name in enumerate(preset.configs, 1):
         config = write_missing_config(
             stage_name, preset, images, choices.batches[stage_name], args.out, choices.minutes,
             say, choices.flip, choices.turn)
         stages.append(Stage(stage_name, config, args.out / stage_name))
-        run_stage(stages[-1], say, f'[{number}/{len(TITLES)} {stages[-1].title}]')
+        label = f'[{number}/{len(preset.configs)} {stages[-1].title}]'
+        run_stage(stages[-1], say, label)
         verdict = judge(stages[-1])
-        say(f'[{number}/{len(TITLES)} {stages[-1].title}] {verdict}')
+        say(f'{label} {verdict}')
         if (stage_name, verdict.word) == ('vqgan', 'useless') and not args.use_useless_tokenizer:
             write_report(report, images, choices.sizes, stages,
                          write_pictures(stages, args.out / 'pictures'))

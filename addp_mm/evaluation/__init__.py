@@ -2,12 +2,13 @@
 from .class_subset_accuracy import ClassSubsetAccuracy
 from .classifier_confidence import ClassifierConfidence
 from .generation_quality import GenerationQuality
+from .hidden_pixels import HiddenPixels
 from .masked_token_cross_entropy import MaskedTokenCrossEntropy
 from .reconstruction_quality import CodebookUsage, ReconstructionQuality, psnr, ssim
 from .variation_kept import VariationKept, variation_kept
 
 __all__ = [
     'ClassSubsetAccuracy', 'ClassifierConfidence', 'CodebookUsage', 'GenerationQuality',
-    'MaskedTokenCrossEntropy', 'ReconstructionQuality', 'VariationKept',
+    'HiddenPixels', 'MaskedTokenCrossEntropy', 'ReconstructionQuality', 'VariationKept',
     'psnr', 'ssim', 'variation_kept'
 ]

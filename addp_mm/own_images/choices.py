@@ -69,4 +69,9 @@ def settle(out: Path, preset: str | None, image_size: int | None, minutes: float
     if trouble := other_settings(path, given):
         raise ValueError(f'The trainings in {out} were begun with other settings ({trouble}): '
                          'choose another --out, or call them as before.')
-    return Choices(**json.loads(path.read_text(encoding='utf-8')))
+    choices = Choices(**json.loads(path.read_text(encoding='utf-8')))
+    if missing := PRESETS[choices.preset].configs.keys() - choices.batches.keys():
+        raise ValueError(f'The trainings in {out} were begun by a version that had no stage '
+                         f'{", ".join(sorted(missing))}: choose another --out, or go on by hand '
+                         'with the configs in it.')
+    return choices

@@ -1,4 +1,4 @@
-"""Writes the complete configs of the three stages for the images and the machine at hand."""
+"""Writes the complete configs of the stages for the images and the machine at hand."""
 from __future__ import annotations
 
 import copy
@@ -19,11 +19,8 @@ from ..registry import MODELS
 from .images import ImageSet
 from .length import batches_per_epoch, measure_seconds_per_iter, set_length
 from .presets import GIGABYTE, PRESETS, Preset, memory_at_hand, memory_need
-from .trainings import TITLES, StageError
+from .trainings import INPUTS, TITLES, StageError, get_setting
 
-# How the time is divided: the tokenizer limits what the others can show, but learns fast; ADDP
-# learns from the token predictor.
-TIME_SHARES = dict(vqgan=0.25, mage=0.35, addp=0.4)
 # So many batches make an epoch at least: fewer images are gone through several times.
 MIN_BATCHES = 25
 MAX_WORKERS = 8
@@ -69,7 +66,7 @@ def choose_preset(name: str | None, image_size: int | None) -> tuple[str, dict[s
 
 
 def starting_configs(preset: Preset, image_size: int) -> dict[str, Config]:
-    """The configs of the three stages, made to fit each other at ``image_size``.
+    """The configs of the stages, made to fit each other at ``image_size``.
 
     Raises:
         ValueError: If the tokenizer's stride does not divide ``image_size``.
@@ -88,6 +85,10 @@ def starting_configs(preset: Preset, image_size: int) -> dict[str, Config]:
     sampler = cfgs['addp'].model.get('sampler')
     if sampler:
         sampler.num_steps = min(sampler.num_steps, tokens)
+    if 'mae' in cfgs:
+        patches = image_size // cfgs['mae'].model.backbone.patch_size
+        cfgs['mae'].merge_from_dict({'model.backbone.img_size': image_size,
+                                     'model.neck.num_patches': patches**2})
     predictor = copy.deepcopy(cfgs['mage'].model.token_predictor)
     cfgs['addp'].model.data_preprocessor.token_predictor.model = predictor
     return cfgs
@@ -98,7 +99,7 @@ def stage_config(stage: str, preset: Preset, images: ImageSet, batch: int, out: 
     """The config of a stage, but for the length of its training.
 
     Args:
-        stage: 'vqgan', 'mage' or 'addp'.
+        stage: One of ``preset.configs``.
         preset: The sizes.
         images: The images.
         batch: Images of an iteration.
@@ -139,12 +140,12 @@ def write_missing_config(stage: str, preset: Preset, images: ImageSet, batch: in
     The earlier stages must be finished: an iteration is measured with their weights.
 
     Args:
-        stage: 'vqgan', 'mage' or 'addp'.
+        stage: One of ``preset.configs``.
         preset: The sizes.
         images: The images.
         batch: Images of an iteration.
         out: Folder of the whole training.
-        minutes: Time for all three stages.
+        minutes: Time for all stages.
         say: Takes a line on the length of the training.
         flip: Mirror half of the images.
         turn: Mirror them both ways, and turn them by quarters.
@@ -161,22 +162,22 @@ def write_missing_config(stage: str, preset: Preset, images: ImageSet, batch: in
     write_config(cfg, probe)
     seconds = measure_seconds_per_iter(probe)
     probe.unlink()
-    set_length(cfg, seconds, TIME_SHARES[stage] * minutes)
+    minutes *= preset.shares[stage]
+    set_length(cfg, seconds, minutes)
     write_config(cfg, path)
     say(f'{TITLES[stage]}: {seconds:.2f} s for {cfg.train_dataloader.batch_size} images, '
         f'{cfg.train_cfg.max_epochs} epochs of {batches_per_epoch(cfg)} batches in '
-        f'{TIME_SHARES[stage] * minutes:.1f} minutes; config: {path}')
+        f'{minutes:.1f} minutes; config: {path}')
     return path
 
 
 def _name_inputs(cfg: Config, out: Path) -> None:
     """Name the checkpoints of the earlier stages."""
-    preprocessor = cfg.model.get('data_preprocessor') or {}
-    for key, source in (('tokenizer', 'vqgan'), ('token_predictor', 'mage')):
-        if key in preprocessor:
+    for key, source in INPUTS.items():
+        if get_setting(cfg, key) is not None:
             earlier = read_config_file(out / 'configs' / f'{source}.py')
-            preprocessor[key].checkpoint = str(
-                out / source / f'epoch_{earlier.train_cfg.max_epochs}.pth')
+            cfg.merge_from_dict(
+                {key: str(out / source / f'epoch_{earlier.train_cfg.max_epochs}.pth')})
 
 
 def augmentation(flip: bool, turn: bool) -> list[dict]:

@@ -11,7 +11,7 @@ from .trainings import Stage
 
 
 def next_commands(tools: Path, data: Path, out: Path, stages: Sequence[Stage]) -> list[str]:
-    """Lines that say how to go on after the three trainings.
+    """Lines that say how to go on after the trainings.
 
     Args:
         tools: Folder of the command line tools.

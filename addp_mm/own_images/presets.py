@@ -1,6 +1,7 @@
-"""Sizes of the three stages for images of one's own, and the memory they take."""
+"""Sizes of the stages for images of one's own, and the memory they take."""
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,15 +31,16 @@ TRANSFORMER_VALUES = 52
 
 @dataclass(frozen=True)
 class Preset:
-    """Sizes of the three stages.
+    """Sizes of the stages.
 
     Attributes:
-        configs: The config that each stage starts from, below ``configs/``.
+        configs: The stages in order, and the config that each starts from, below ``configs/``.
         image_size: Side of the crops in pixels, unless the user names another.
         max_batch: Largest batch of each stage, whatever the memory.
         min_batch: A batch that the training needs; it does not fit where less memory is at hand.
         lr: Learning rate of each stage.
         minutes: Duration of all stages together, unless the user names another.
+        shares: How they divide it: the tokenizer limits what the others can show, but learns fast.
         changes: What is changed in a stage's config.
     """
 
@@ -48,6 +50,7 @@ class Preset:
     min_batch: int
     lr: Mapping[str, float]
     minutes: float
+    shares: Mapping[str, float]
     changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -57,34 +60,18 @@ _TOKENIZER = 'model.tokenizer.'
 # New start values learn several times as fast with these as with those of the release.
 FAST_TOKENIZER = {_TOKENIZER + 'norm': dict(type='timm.layers.LayerNorm2d'),
                   _TOKENIZER + 'shortcut': 'input'}
-# The paper's ratios, at least 0.5, end where half of the tokens are known: the sampler's late steps
-# on a small grid would never be trained.
-ALL_RATIOS = {'model.data_preprocessor.diffusion.mask_ratio': dict(
-    type='MaskRatioDistribution', min_ratio=0.02, std=0.3)}
-# At a small size the encoder learns little of the places in a picture from the paper's loss alone,
-# and `pre_norm` takes the brightness of a patch away: docs/benchmarks/dense_study.md.
-LEARN_PIXELS = {
-    'model.pixel_head': dict(
-        type='MaskedPixelHead', mask_ratio=0.5, repeats=2, norm_pix=False, loss_weight=10.),
-    'model.backbone.pre_norm': False,
-    'model.backbone.drop_rate': 0.,
-    'model.neck.drop_rate': 0.,
-    'model.data_preprocessor.diffusion.per_image': True,
-}
-# Where most of an image is background, the surest and likeliest tokens are background: with the
-# sampler of the digits, which keeps those first, all samples would be empty.
-ANY_ORDER = {'model.sampler.temperature': 4., 'model.sampler.top_p': 1.}
+_SHARES = dict(vqgan=0.25, mage=0.35, addp=0.4)
 PRESETS = {
-    'small': Preset(  # a CPU, for a first look: some million parameters
-        configs={name: f'digits/{name}.py' for name in ('vqgan', 'mage', 'addp')},
+    # A CPU, for a first look: some million parameters. Its encoder learns what stands where from
+    # hidden patches first: docs/benchmarks/dense_study.md.
+    'small': Preset(
+        configs={name: f'nuclei/{name}_nuclei-64.py' for name in ('vqgan', 'mage', 'mae', 'addp')},
         image_size=64,
-        max_batch=dict(vqgan=32, mage=64, addp=64),
+        max_batch=dict(vqgan=32, mage=64, mae=64, addp=64),
         min_batch=8,
-        lr=dict(vqgan=2e-3, mage=2e-3, addp=2e-3),
+        lr=dict(vqgan=2e-3, mage=2e-3, mae=2e-3, addp=2e-3),
         minutes=15,
-        changes=dict(
-            vqgan={_TOKENIZER + 'num_codes': 128, _TOKENIZER + 'code_dims': 32},
-            addp=ALL_RATIOS | LEARN_PIXELS | ANY_ORDER)),
+        shares=dict(vqgan=0.22, mage=0.33, mae=0.15, addp=0.3)),
     'base': Preset(  # the sizes of the release: VQGAN, MAGE-B and ViT-B
         configs=dict(vqgan='vqgan/vqgan_256.py', mage='mage/mage_vit-b_1600e.py',
                      addp='addp/vit-b_1600e.py'),
@@ -93,6 +80,7 @@ PRESETS = {
         min_batch=8,
         lr=dict(vqgan=1e-4, mage=3e-4, addp=3e-4),
         minutes=24 * 60,
+        shares=_SHARES,
         changes=dict(vqgan=FAST_TOKENIZER)),
     'large': Preset(  # VQGAN, MAGE-L and ViT-L
         configs=dict(vqgan='vqgan/vqgan_256.py', mage='mage/mage_vit-l_1600e.py',
@@ -102,6 +90,7 @@ PRESETS = {
         min_batch=16,
         lr=dict(vqgan=1e-4, mage=2e-4, addp=2e-4),
         minutes=72 * 60,
+        shares=_SHARES,
         changes=dict(vqgan=FAST_TOKENIZER)),
 }
 
@@ -173,7 +162,10 @@ def _values(model: nn.Module) -> float:
         return _vqgan_values(model.tokenizer) * (1 if model.discriminator is None else 1.25)
     parts = [part for part in (getattr(model, name, None)
                                for name in ('token_predictor', 'backbone', 'neck')) if part]
-    places = 1 + model.data_preprocessor.grid_size[0] * model.data_preprocessor.grid_size[1]
+    if hasattr(model.data_preprocessor, 'grid_size'):
+        places = 1 + math.prod(model.data_preprocessor.grid_size)
+    else:       # a masked autoencoder: its decoder sees all patches
+        places = 1 + model.neck.num_patches
     return sum(TRANSFORMER_VALUES * places * layer.embed_dims
                for part in parts for layer in part.modules() if hasattr(layer, 'ffn'))
 

@@ -12,6 +12,8 @@ from ..visualization.curves import RunScalars
 USELESS_BELOW, GOOD_FROM = 0.5, 0.75
 # Of the entropy of the tokens' frequencies, what a prediction saves at least to be one.
 MIN_SAVED = 0.02
+# Of what differs within hidden patches, what a prediction explains at least.
+MIN_EXPLAINED = 0.02
 # A held-out score so much above its best is worse: images are learned by heart, or the first step
 # of generation is blind.
 MAX_RISE = 1.02
@@ -72,6 +74,22 @@ def judge_predictor(run: RunScalars) -> Verdict:
         return Verdict('poor', f'{reason} Where nothing is known yet, at the first step of '
                                f'generation, it has {blind:.2f}, worse than the frequencies: '
                                'generated images begin blindly. Train for longer.')
+    return Verdict('good', reason)
+
+
+def judge_autoencoder(run: RunScalars) -> Verdict:
+    """By the share of what differs within hidden patches that is predicted.
+
+    Raises:
+        ValueError: If the run did not measure it.
+    """
+    explained = _last(run, 'hidden_pixels/explained')
+    if math.isnan(explained):
+        return Verdict('useless', 'all held-out crops show one colour.')
+    reason = (f'it predicts {max(explained, 0.):.0%} of what differs within hidden patches of '
+              'held-out images.')
+    if explained < MIN_EXPLAINED:
+        return Verdict('poor', f'{reason} Train for longer.')
     return Verdict('good', reason)
 
 

@@ -1,4 +1,4 @@
-"""A report on the three stages, in Markdown with pictures."""
+"""A report on the stages, in Markdown with pictures."""
 from __future__ import annotations
 
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 from ..atomic_write import write_whole
 from ..visualization.curves import RunScalars, read_run
 from .images import ImageSet
-from .quality import Verdict, judge_predictor, judge_tokenizer
+from .quality import Verdict, judge_autoencoder, judge_predictor, judge_tokenizer
 from .trainings import Stage
 
 _SPECIAL = re.compile(r'([\\`*_{}\[\]<>#|~$&!])')
@@ -22,6 +22,9 @@ READING = {
             'tokens, `marginal_entropy`: a predictor at that value has learned how frequent tokens '
             'are, and nothing else. A value that rises again means that images are learned by '
             'heart.',
+    'mae': "The encoder learns what stands where: mmpretrain's MAE predicts the pixels of patches "
+           'that it does not see. `explained` is the share of what differs within them that it '
+           'predicts; 0 is their mean colour, and noise cannot be predicted.',
     'addp': 'As for the token predictor. ADDP sees noisy pixels and the reliable tokens.',
 }
 # Name and caption of each picture, in the order of the report.
@@ -40,7 +43,8 @@ PICTURES = {
 def judge(stage: Stage) -> Verdict:
     """What the last held-out numbers of a finished stage say."""
     run = read_run(stage.work_dir)
-    return judge_tokenizer(run) if stage.name == 'vqgan' else judge_predictor(run)
+    judges = dict(vqgan=judge_tokenizer, mae=judge_autoencoder)
+    return judges.get(stage.name, judge_predictor)(run)
 
 
 def write_report(path: Path, images: ImageSet, sizes: str, stages: Sequence[Stage],
@@ -51,7 +55,7 @@ def write_report(path: Path, images: ImageSet, sizes: str, stages: Sequence[Stag
         path: The Markdown file; pictures are linked relative to its folder.
         images: What was trained with.
         sizes: A sentence on the sizes and why they were taken.
-        stages: The finished stages; fewer than three if a later one was not started.
+        stages: The finished stages; fewer if a later one was not started.
         pictures: What ``write_pictures`` and ``write_generated`` returned.
         samples: What generated images are worth, if there are any.
     """

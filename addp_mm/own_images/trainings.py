@@ -25,11 +25,13 @@ from .training_log import StageLog, explain_failure
 PACKAGE = Path(__file__).resolve().parents[1]
 # What trains, for Python, with the flags of OpenMMLab's training tools.
 TRAINER = ('-m', 'addp_mm.cli.train')
-TITLES = {'vqgan': 'tokenizer', 'mage': 'token predictor', 'addp': 'ADDP'}
+TITLES = {'vqgan': 'tokenizer', 'mage': 'token predictor', 'mae': 'masked autoencoder',
+          'addp': 'ADDP'}
 # The keys of a stage's config that name the weights of an earlier stage.
 INPUTS = {
     'model.data_preprocessor.tokenizer.checkpoint': 'vqgan',
     'model.data_preprocessor.token_predictor.checkpoint': 'mage',
+    'model.backbone.init_cfg.checkpoint': 'mae',
 }
 _POLL_SECONDS = 0.2
 
@@ -104,24 +106,27 @@ class Stage:
         return line
 
 
-def chain_stages(config_dir: Path, out: Path, options: Mapping[str, Any]) -> list[Stage]:
-    """The stages vqgan, mage and addp, each fed with the checkpoints of the earlier ones.
+def chain_stages(config_dir: Path, out: Path, options: Mapping[str, Any],
+                 names: Sequence[str] = ('vqgan', 'mage', 'addp')) -> list[Stage]:
+    """Some stages, each fed with the checkpoints of the earlier ones.
 
     Args:
-        config_dir: Holds ``vqgan.py``, ``mage.py`` and ``addp.py``, or one file for each whose name
-            begins so: ``vqgan_long.py``.
+        config_dir: Holds a file for each stage, ``vqgan.py``, or one whose name begins so:
+            ``vqgan_long.py``.
         out: Each stage works in the folder of its name in here.
         options: What is changed in every config. Keys that a config has not are set all the same.
+        names: The stages in order, keys of :data:`TITLES`.
 
     Returns:
         The stages in order. Options that say what the config says anyway are left out.
     """
     stages: dict[str, Stage] = {}
-    for name in TITLES:
+    for name in names:
         path = _find_config(config_dir, name)
         cfg = read_config_file(path, import_custom_modules=False)
         wanted = {key: str(stages[source].checkpoint)
-                  for key, source in INPUTS.items() if get_setting(cfg, key) is not None}
+                  for key, source in INPUTS.items()
+                  if source in stages and get_setting(cfg, key) is not None}
         wanted.update(options)
         changed = {key: value for key, value in wanted.items() if get_setting(cfg, key) != value}
         stages[name] = Stage(name, path, out / name, changed)

@@ -26,8 +26,19 @@ def chain(request: pytest.FixtureRequest) -> list[Config]:
 
 
 def test_every_config_is_part_of_a_chain():
-    assert {path.stem for path in FOLDER.glob('*.py')} == {
+    assert {path.stem for path in FOLDER.glob('*.py')} == {'mae_nuclei-64'} | {
         name for names in CHAINS.values() for name in names}
+
+
+def test_the_small_encoder_starts_from_the_autoencoder():
+    autoencoder, addp = (Config.fromfile(FOLDER / f'{name}_nuclei-64.py')
+                         for name in ('mae', 'addp'))
+    left = f'{autoencoder.work_dir}/epoch_{autoencoder.train_cfg.max_epochs}.pth'
+    assert addp.model.backbone.init_cfg.checkpoint == left
+    assert autoencoder.model.backbone.arch == addp.model.backbone.arch
+    assert autoencoder.param_scheduler[-1].end == autoencoder.train_cfg.max_epochs
+    with DefaultScope.overwrite_default_scope('mmpretrain'), torch.device('meta'):
+        check_custom_keys(autoencoder, MODELS.build(autoencoder.model))
 
 
 def test_stages_fit_each_other(chain: list[Config]):

@@ -1,6 +1,7 @@
 """A folder goes on with what it was begun with, and other flags are refused by name."""
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,16 @@ def test_other_flags_are_refused(changes: dict, message: str, tmp_path: Path):
     settle(tmp_path, **BEGUN).keep(tmp_path)
     with pytest.raises(ValueError, match=f'begun with other settings .{message}'):
         settle(tmp_path, **BEGUN | changes)
+
+
+def test_a_folder_of_a_version_without_a_stage_is_refused(tmp_path: Path):
+    settle(tmp_path, **BEGUN).keep(tmp_path)
+    path = tmp_path / 'choices.json'
+    written = json.loads(path.read_text())
+    written['batches'].pop('mae')
+    path.write_text(json.dumps(written))
+    with pytest.raises(ValueError, match='had no stage mae: choose another --out'):
+        settle(tmp_path, **BEGUN)
 
 
 @pytest.mark.parametrize('changes, message', [

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from PIL import Image
 from torch.autograd.graph import saved_tensors_hooks
@@ -194,11 +195,36 @@ def test_the_memory_of_frozen_parts_counts():
     assert memory_need(larger).fixed - memory_need(addp).fixed > 4 * 200e6
 
 
-def test_small_encoders_learn_the_clean_pixels_too_and_the_papers_sizes_do_not():
-    small = starting_configs(PRESETS['small'], 64)['addp'].model
-    assert small.pixel_head.type == 'MaskedPixelHead' and not small.pixel_head.norm_pix
+def test_small_encoders_start_from_hidden_patches_and_those_of_the_papers_size_do_not():
+    cfgs = starting_configs(PRESETS['small'], 32)
+    init_default_scope('mmpretrain')
+    autoencoder, encoder = (MODELS.build(cfg) for cfg in (
+        cfgs['mae'].model, {**cfgs['addp'].model.backbone, 'img_size': 32}))
+    start, wanted = (model.state_dict() for model in (autoencoder.backbone, encoder))
+    assert {key: value.shape for key, value in start.items()} == {
+        key: value.shape for key, value in wanted.items()}
+    small = cfgs['addp'].model
+    assert small.backbone.init_cfg.type == 'Pretrained'
     assert small.backbone.pre_norm is False
     assert (small.sampler.temperature, small.sampler.top_p) == (4, 1)
     assert small.backbone.drop_rate == small.neck.drop_rate == 0
     assert small.data_preprocessor.diffusion.per_image
-    assert 'pixel_head' not in starting_configs(PRESETS['base'], 256)['addp'].model
+    base = starting_configs(PRESETS['base'], 256)
+    assert 'mae' not in base and 'init_cfg' not in base['addp'].model.backbone
+
+
+def test_the_encoder_learns_a_tenth_as_fast_from_weights_of_its_own():
+    cfgs = starting_configs(PRESETS['small'], 16)
+    init_default_scope('mmpretrain')
+    model = MODELS.build(cfgs['addp'].model)
+    groups = build_optim_wrapper(model, cfgs['addp'].optim_wrapper).optimizer.param_groups
+    rates = {id(p): group['lr'] for group in groups for p in group['params']}
+    encoder = {rates[id(p)] for p in model.backbone.parameters()}
+    assert encoder == {0.1 * rates[id(p)] for p in model.neck.layers.parameters()}
+
+
+@pytest.mark.parametrize('name', list(PRESETS))
+def test_the_stages_of_a_preset_divide_the_time(name: str):
+    preset = PRESETS[name]
+    assert list(preset.shares) == list(preset.configs) == list(preset.lr) == list(preset.max_batch)
+    assert sum(preset.shares.values()) == pytest.approx(1)

@@ -5,14 +5,20 @@ import math
 import pytest
 import torch
 
-from addp_mm.own_images.quality import judge_predictor, judge_samples, judge_tokenizer
+from addp_mm.own_images.quality import (
+    judge_autoencoder,
+    judge_predictor,
+    judge_samples,
+    judge_tokenizer,
+)
 from addp_mm.visualization.curves import RunScalars
 
 
 def run_of(**held_out: list[float]) -> RunScalars:
     names = dict(kept='reconstruction/variation_kept', tenth='reconstruction/variation_kept_p10',
                  psnr='reconstruction/psnr', found='token/cross_entropy',
-                 marginal='token/marginal_entropy', blind='token/cross_entropy_1')
+                 marginal='token/marginal_entropy', blind='token/cross_entropy_1',
+                 explained='hidden_pixels/explained')
     return RunScalars('run', held_out={names[key]: list(enumerate(values))
                                        for key, values in held_out.items()})
 
@@ -24,6 +30,15 @@ def test_a_tokenizer_by_what_it_keeps_and_not_by_psnr(kept: float, word: str):
     assert verdict.word == word
     assert str(verdict).startswith(word.capitalize() + ': ')
     assert ('40.0 dB' in verdict.reason) != math.isnan(kept)
+
+
+@pytest.mark.parametrize(('explained', 'word', 'said'), [
+    (0.18, 'good', '18%'), (0.01, 'poor', '1%'), (-0.5, 'poor', ' 0%'),
+    (math.nan, 'useless', 'one colour')])
+def test_an_autoencoder_by_what_it_knows_of_hidden_patches(explained: float, word: str, said: str):
+    verdict = judge_autoencoder(run_of(explained=[0.9, explained]))
+    assert verdict.word == word and said in verdict.reason
+    assert ('Train for longer' in verdict.reason) == (word == 'poor')
 
 
 def test_a_predictor_by_what_it_saves_against_frequencies():

@@ -83,13 +83,13 @@ def test_one_command_trains_all_stages_and_reports(folder: Path, tmp_path: Path,
     assert 'unreadable, skipped: broken.jpg' in said
     report = (tmp_path / 'out' / 'report.md').read_text()
     links = re.findall(r'!\[.*?\]\((.*?)\)', report)
-    assert len(links) == 9
+    assert len(links) == 10
     assert all((tmp_path / 'out' / link).is_file() for link in links)
     for words in ('broken.jpg', 'reconstruction/psnr', 'cross_entropy_0.9',
-                  '-m addp_mm.cli.train', 'variation_kept_p10', 'ADDP: **',
-                  '- samples: **'):
+                  '-m addp_mm.cli.train', 'variation_kept_p10', 'hidden_pixels/explained',
+                  'ADDP: **', '- samples: **'):
         assert words in report
-    for stage in ('vqgan', 'mage', 'addp'):
+    for stage in ('vqgan', 'mage', 'mae', 'addp'):
         cfg = Config.fromfile(tmp_path / 'out' / 'configs' / f'{stage}.py')
         assert cfg.train_cfg.max_epochs == 2
     assert cfg.model.sampler.num_steps == 4         # no more than an image has tokens

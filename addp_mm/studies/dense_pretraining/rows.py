@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...own_images.presets import ALL_RATIOS, LEARN_PIXELS
-
 
 @dataclass(frozen=True)
 class Row:
@@ -44,6 +42,20 @@ _NO_DROPOUT = {'model.backbone.drop_rate': 0., 'model.neck.drop_rate': 0.}
 _DIFFUSION = 'model.data_preprocessor.diffusion.'
 _LOW_RATIOS = {_DIFFUSION + 'mask_ratio.min_ratio': 0.1}
 _PER_IMAGE = {_DIFFUSION + 'per_image': True}
+_JOINT = {
+    'model.pixel_head': dict(
+        type='MaskedPixelHead', mask_ratio=0.5, repeats=2, norm_pix=False, loss_weight=10.),
+    _DIFFUSION + 'mask_ratio.min_ratio': 0.02,
+    _DIFFUSION + 'mask_ratio.std': 0.3,
+}
+
+
+def _encoder_rate(factor: float) -> dict[str, Any]:
+    """Options that multiply the encoder's learning rate."""
+    names = 'backbone', 'backbone.pos_embed'
+    return {'optim_wrapper.paramwise_cfg.custom_keys': {
+        name: dict(lr_mult=factor) for name in names}}
+
 
 ROWS = {
     'scratch': Row('random start values', 'What no pre-training gives.', None),
@@ -69,15 +81,21 @@ ROWS = {
                        options=_PIXELS | {'model.pixel_head.norm_pix': True}),
     'hidden_pixels': Row('ADDP with the pixels of hidden patches as second loss', "MAE's task: the "
                          'encoder must know what stands where.', options=_HIDDEN),
-    'own': Row('what own images train with', 'Hidden pixels, no `pre_norm`, no dropout, low '
-               'ratios, one for each image.', options=LEARN_PIXELS | ALL_RATIOS, frozen=_NO_NORM),
-    'warm': Row("ADDP from MAE's weights", 'Clean pixels first, then the noise: the encoder knows '
-                'what stands where, and hidden pixels keep it so.',
-                options=LEARN_PIXELS | ALL_RATIOS | {'model.pixel_head': dict(
-                    type='MaskedPixelHead', repeats=2, loss_weight=10.)},
-                frozen=_NO_NORM, starts_from='mae'),
+    'joint': Row('the last, without `pre_norm` and dropout, a ratio for each image', 'Pixels and '
+                 'tokens at once, from random start values.',
+                 options=_JOINT | _NO_PRE_NORM | _NO_DROPOUT | _PER_IMAGE, frozen=_NO_NORM),
+    'own': Row("what own images train with: ADDP from MAE's weights", 'Clean pixels first, then '
+               'the noise, at a tenth of the rate for the encoder.', 'own', frozen=_NO_NORM,
+               starts_from='mae'),
+    'full_rate': Row('the same at the full rate for the encoder', 'It forgets what stands where.',
+                     'own', options=_encoder_rate(1.), frozen=_NO_NORM, starts_from='mae'),
+    'fixed': Row('the same with a fixed encoder', 'What the token decoder can do alone.', 'own',
+                 options=_encoder_rate(0.), frozen=_NO_NORM, starts_from='mae'),
     'mage': Row('MAGE on tokens', 'What the token predictor alone has learned.', 'mage',
                 reads_tokens=True, tuned=dict(pre_norm=True)),
     'mae': Row("mmpretrain's MAE", 'The peer: it learns the pixels that it cannot see.', 'mae',
                frozen=_NO_NORM),
+    'mae_longer': Row('the same, 14 epochs longer', "As many minutes as MAE's and ADDP's together.",
+                      'mae', options={'train_cfg.max_epochs': 54, 'param_scheduler.1.end': 54},
+                      frozen=_NO_NORM),
 }

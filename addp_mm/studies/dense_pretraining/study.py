@@ -23,7 +23,7 @@ from .rows import Row
 # Where the configs of the study have their data and their runs.
 _DATA, _RUNS = 'data/nuclei', 'work_dirs/dense_study'
 # The trainings that another one needs.
-_BEFORE = {'mage': ('vqgan', ), 'addp': ('vqgan', 'mage')}
+_BEFORE = {'mage': ('vqgan', ), 'addp': ('vqgan', 'mage'), 'own': ('vqgan', 'mage')}
 _TUNING_SEED = 100  # no seed that is reported
 CROSS_ENTROPY = 'token/cross_entropy'
 RATES = (5e-4, 1e-3, 2e-3)
