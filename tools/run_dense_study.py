@@ -19,7 +19,13 @@ from mmengine.logging import MMLogger
 
 import addp_mm  # noqa: F401  (registers)
 from addp_mm.cli.run import run
-from addp_mm.studies.dense_pretraining import RATES, ROWS, DenseStudy, write_tables
+from addp_mm.studies.dense_pretraining import (
+    RATES,
+    ROWS,
+    DenseStudy,
+    draw_labels,
+    write_tables,
+)
 
 PARTS = ('linear', 'detector', 'segmentor')
 
@@ -45,6 +51,8 @@ def parse_args(words: list[str] | None = None) -> argparse.Namespace:
                         help='one run, or one draw of the linear layer, for each')
     parser.add_argument('--rate', type=float, help='one learning rate for all rows (default: for '
                         f'each row the best of {", ".join(map(str, RATES))} by training pictures)')
+    parser.add_argument('--plot', type=Path, metavar='FILE.png',
+                        help='draw mask AP over the number of labelled pictures')
     return parser.parse_args(words)
 
 
@@ -63,6 +71,8 @@ def main(words: list[str] | None = None) -> None:
                 for seed in args.seeds:
                     study.train(part, name, labelled, seed, args.rate)
     sys.stdout.write(write_tables(args.records, ROWS, args.labelled, args.seeds))
+    if args.plot:
+        draw_labels(args.records, ROWS, args.labelled, args.seeds).savefig(args.plot, dpi=120)
 
 
 def say(line: str) -> None:

@@ -13,8 +13,9 @@ model = dict(
     backbone=dict(
         type='ADDPViT',
         arch=dict(embed_dims=96, num_layers=4, num_heads=4, feedforward_channels=384),
-        patch_size=8),
-    neck=dict(type='TokenDecoder', embed_dims=96, depth=2, num_heads=4),
+        patch_size=8,
+        drop_rate=0.),
+    neck=dict(type='TokenDecoder', embed_dims=96, depth=2, num_heads=4, drop_rate=0.),
     head=dict(type='TokenHead', loss=dict(type='MaskedTokenLoss', target='soft')),
     sampler=dict(num_steps=16, schedule='linear', temperature=1.0, top_p=0.7))
 val_evaluator = dict(type='MaskedTokenCrossEntropy')

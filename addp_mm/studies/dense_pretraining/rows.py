@@ -61,8 +61,9 @@ ROWS = {
     'scratch': Row('random start values', 'What no pre-training gives.', None),
     'addp': Row('ADDP as in the paper', 'The decoder is told the reliable tokens, so that their '
                 'pixels teach the encoder nothing new; and `pre_norm` hides how bright they are.'),
-    'addp_norm': Row('the same, `pre_norm` kept in the detector', 'The norm that pre-training had '
-                     'behind the position table.', tuned=dict(pre_norm=True), pretrained_as='addp'),
+    'addp_norm': Row('ADDP as in the paper, `pre_norm` kept in the detector', 'The norm that '
+                     'pre-training had behind the position table.', tuned=dict(pre_norm=True),
+                     pretrained_as='addp'),
     'no_pre_norm': Row('ADDP without `pre_norm`', 'It brings each patch to one variance, bright or '
                        'dark.', options=_NO_PRE_NORM, frozen=_NO_NORM),
     'no_dropout': Row('ADDP without dropout', 'So small an encoder has nothing to spare.',
@@ -76,26 +77,27 @@ ROWS = {
                      options=_PER_IMAGE),
     'pixels': Row('ADDP with clean pixels as second loss', 'Every token must keep what its patch '
                   'shows.', options=_PIXELS),
-    'norm_pixels': Row('the same, pixels over mean and deviation of the patch', 'Shapes count, '
-                       "brightness does not (MAE's norm_pix).",
+    'norm_pixels': Row('ADDP with clean pixels, over mean and deviation of the patch', 'Shapes '
+                       "count, brightness does not (MAE's norm_pix).",
                        options=_PIXELS | {'model.pixel_head.norm_pix': True}),
     'hidden_pixels': Row('ADDP with the pixels of hidden patches as second loss', "MAE's task: the "
                          'encoder must know what stands where.', options=_HIDDEN),
-    'joint': Row('the last, without `pre_norm` and dropout, a ratio for each image', 'Pixels and '
-                 'tokens at once, from random start values.',
+    'joint': Row('ADDP with the pixels of hidden patches, without `pre_norm` and dropout', 'Pixels '
+                 'and tokens at once, from random start values, a ratio for each image.',
                  options=_JOINT | _NO_PRE_NORM | _NO_DROPOUT | _PER_IMAGE, frozen=_NO_NORM),
-    'own': Row("what own images train with: ADDP from MAE's weights", 'Clean pixels first, then '
-               'the noise, at a tenth of the rate for the encoder.', 'own', frozen=_NO_NORM,
+    'own': Row("ADDP from MAE's weights, the encoder at a tenth of the rate", 'Clean pixels first, '
+               'then the noise: what own images train with.', 'own', frozen=_NO_NORM,
                starts_from='mae'),
-    'full_rate': Row('the same at the full rate for the encoder', 'It forgets what stands where.',
-                     'own', options=_encoder_rate(1.), frozen=_NO_NORM, starts_from='mae'),
-    'fixed': Row('the same with a fixed encoder', 'What the token decoder can do alone.', 'own',
-                 options=_encoder_rate(0.), frozen=_NO_NORM, starts_from='mae'),
+    'full_rate': Row("ADDP from MAE's weights, the encoder at the full rate", 'It forgets what '
+                     'stands where.', 'own', options=_encoder_rate(1.), frozen=_NO_NORM,
+                     starts_from='mae'),
+    'fixed': Row("ADDP from MAE's weights, the encoder fixed", 'What the token decoder can do '
+                 'alone.', 'own', options=_encoder_rate(0.), frozen=_NO_NORM, starts_from='mae'),
     'mage': Row('MAGE on tokens', 'What the token predictor alone has learned.', 'mage',
                 reads_tokens=True, tuned=dict(pre_norm=True)),
     'mae': Row("mmpretrain's MAE", 'The peer: it learns the pixels that it cannot see.', 'mae',
                frozen=_NO_NORM),
-    'mae_longer': Row('the same, 14 epochs longer', "As many minutes as MAE's and ADDP's together.",
-                      'mae', options={'train_cfg.max_epochs': 54, 'param_scheduler.1.end': 54},
-                      frozen=_NO_NORM),
+    'mae_longer': Row("mmpretrain's MAE, 54 epochs instead of 40", "As many minutes as MAE's and "
+                      "ADDP's together.", 'mae', frozen=_NO_NORM, options={
+                          'train_cfg.max_epochs': 54, 'param_scheduler.1.end': 54}),
 }

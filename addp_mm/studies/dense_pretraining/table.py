@@ -42,12 +42,25 @@ def _line(records: Path, name: str, row: Row, labelled: int,
     if linear:
         line['linear mIoU'] = _summary(linear['miou'])
         line['within tiles'] = f'{linear["variation"]["within"]:.0%}'
-    for kind, task in TASKS.items():
-        runs = [_read(records / f'{kind}/{name}_{labelled}_{seed}.json') for seed in seeds]
-        made = [run for run in runs if run]
-        for score in task.scores:
-            line[score] = _summary([run['scores'][score] for run in made])
+    for kind in TASKS:
+        for score, values in read_scores(records, kind, name, labelled, seeds).items():
+            line[score] = _summary(values)
     return line if set(list(line.values())[2:]) != {MISSING} else None
+
+
+def read_scores(records: Path, kind: str, name: str, labelled: int,
+                seeds: Sequence[int]) -> dict[str, list[float]]:
+    """The scores of a row by their names, a value for each seed that has a record.
+
+    Args:
+        records: Folder of the records.
+        kind: A key of ``TASKS``.
+        name: Short name of the row.
+        labelled: Number of labelled pictures.
+        seeds: The runs.
+    """
+    runs = [_read(records / f'{kind}/{name}_{labelled}_{seed}.json') for seed in seeds]
+    return {score: [run['scores'][score] for run in runs if run] for score in TASKS[kind].scores}
 
 
 def _summary(values: Sequence[float]) -> str:

@@ -17,7 +17,7 @@ from addp_mm.models.addp import MaskedPixelHead
 from addp_mm.own_images.annotations import write_annotations
 from addp_mm.own_images.labels import read_labels
 from addp_mm.registry import MODELS
-from addp_mm.studies.dense_pretraining import ROWS, DenseStudy, write_tables
+from addp_mm.studies.dense_pretraining import ROWS, DenseStudy, draw_labels, write_tables
 from addp_mm.studies.frozen_tokens import find_pictures
 from addp_mm.studies.linear_patches import LinearFit, draw_pictures
 
@@ -158,3 +158,16 @@ def test_the_table_has_what_was_measured_and_dashes_for_the_rest(tmp_path: Path)
     line = next(line for line in text.splitlines() if 'ADDP as in the paper' in line)
     assert line == '| 32 | ADDP as in the paper | - | - | 25.0 ± 7.1 | 24.0 ± 7.1 | - |'
     assert 'random start values' not in text
+
+
+def test_the_plot_has_a_line_for_each_row_with_several_numbers_of_pictures(tmp_path: Path):
+    (tmp_path / 'detector').mkdir()
+    for name, labelled, seed, score in (('own', 8, 0, 10.), ('own', 8, 1, 20.), ('own', 32, 0, 30.),
+                                        ('mae', 32, 0, 31.)):
+        (tmp_path / 'detector' / f'{name}_{labelled}_{seed}.json').write_text(
+            json.dumps(dict(scores={'box AP': 0., 'mask AP': score})))
+    axes, = draw_labels(tmp_path, ROWS, [8, 32, 128], [0, 1, 2]).axes
+    line, points = axes.get_lines()
+    assert line.get_label() == ROWS['own'].title
+    assert list(line.get_ydata()) == [15., 30.]
+    assert list(points.get_ydata()) == [10., 20., 30.]
