@@ -9,7 +9,14 @@ model = dict(
             model={{_base_.tokenizer}}, checkpoint='work_dirs/digits/vqgan/epoch_16.pth'),
         token_predictor=dict(
             model={{_base_.token_predictor}}, checkpoint='work_dirs/digits/mage/epoch_60.pth'),
-        diffusion=dict(type='DiffusionProcess', mapping='weighted_sum', condition='z_t+d')),
+        diffusion=dict(
+            type='DiffusionProcess',
+            mapping='weighted_sum',
+            condition='z_t+d',
+            per_image=True,
+            # The paper's ratios, at least 0.5, end where half of the tokens are known: the late
+            # steps of the sampler would never be trained.
+            mask_ratio=dict(type='MaskRatioDistribution', min_ratio=0.02, std=0.3))),
     backbone=dict(
         type='ADDPViT',
         arch=dict(embed_dims=96, num_layers=4, num_heads=4, feedforward_channels=384),
@@ -17,6 +24,8 @@ model = dict(
         drop_rate=0.),
     neck=dict(type='TokenDecoder', embed_dims=96, depth=2, num_heads=4, drop_rate=0.),
     head=dict(type='TokenHead', loss=dict(type='MaskedTokenLoss', target='soft')),
+    # A lower temperature makes the classifier surer and rare digits rarer; a lower top-p makes it
+    # surer at less of that cost.
     sampler=dict(num_steps=16, schedule='linear', temperature=1.0, top_p=0.7))
 val_evaluator = dict(type='MaskedTokenCrossEntropy')
 
