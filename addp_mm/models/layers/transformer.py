@@ -107,10 +107,10 @@ def init_transformer_weights(module: nn.Module) -> None:
             nn.init.zeros_(part.bias)
 
 
-def init_table(table: Tensor) -> None:
-    """Start values N(0, 0.02) of tokens and tables (reference release), in place."""
+def init_table(table: Tensor, std: float = 0.02) -> None:
+    """Start values N(0, std) of tokens and tables (reference release: 0.02), in place."""
     with torch.no_grad():
-        table.normal_(std=0.02)
+        table.normal_(std=std)
 
 
 class TokenProjection(nn.Module):

@@ -37,6 +37,9 @@ class MAGE(BaseModule):
         class_id: Row of the token in the place of CLS; None: the row after the codes.
         mask_id: Row of the mask token; None: the last row. The released weights have
             ``vocab_size=2025, class_id=1100, mask_id=2024``.
+        table_std: Deviation of the start values of tokens and position tables (reference release:
+            0.02). The logits are products with the tokens: from larger ones small networks learn
+            faster.
 
     Raises:
         ValueError: If the architecture is unknown, or the two rows are not different, outside of
@@ -46,13 +49,14 @@ class MAGE(BaseModule):
     def __init__(self, num_codes: int, grid_size: tuple[int, int], arch: str | dict = 'base',
                  decoder_depth: int = 8, decoder_heads: int = 16, drop_rate: float = 0.1,
                  vocab_size: int | None = None, class_id: int | None = None,
-                 mask_id: int | None = None) -> None:
+                 mask_id: int | None = None, table_std: float = 0.02) -> None:
         super().__init__()
         if isinstance(arch, str) and arch not in ARCHS:
             raise ValueError(f'arch must be one of {sorted(ARCHS)} or a dict, got {arch!r}.')
         sizes = ARCHS[arch] if isinstance(arch, str) else arch
         check_names('arch', sizes, ARCHS['base'])
         dims = sizes['embed_dims']
+        self.table_std = table_std
         self.num_codes = num_codes
         self.grid_size = (grid_size[0], grid_size[1])
         vocab_size = num_codes + 2 if vocab_size is None else vocab_size
@@ -81,7 +85,7 @@ class MAGE(BaseModule):
         """Start values of the reference release."""
         init_transformer_weights(self)
         for table in (self.token_embed.weight, self.pos_embed, self.decoder_pos_embed):
-            init_table(table)
+            init_table(table, self.table_std)
 
     def forward(self, token_ids: Tensor, mask: Tensor, kept: Tensor | None = None) -> Tensor:
         """Logits over the codes of every place.

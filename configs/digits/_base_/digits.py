@@ -21,7 +21,8 @@ token_predictor = dict(
     decoder_depth=2,
     decoder_heads=4,
     # So small a network has nothing to spare, and on a CPU dropout takes half of a forward pass.
-    drop_rate=0.)
+    drop_rate=0.,
+    table_std=0.15)
 
 data_root = 'work_dirs/digits/data'  # written by tools/run_digits.py
 train_dataloader = dict(

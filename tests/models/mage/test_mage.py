@@ -203,9 +203,11 @@ def test_weights_of_another_grid_load(predictor: MAGE):
     assert torch.equal(larger.token_embed.weight, predictor.token_embed.weight)
 
 
-def test_start_values():
-    predictor = MODELS.build(tiny_token_predictor_cfg(num_codes=100, grid_size=(8, 8)))
+@pytest.mark.parametrize('std', [0.02, 0.15])
+def test_start_values(std: float):
+    predictor = MODELS.build(tiny_token_predictor_cfg(
+        num_codes=100, grid_size=(8, 8), **{} if std == 0.02 else dict(table_std=std)))
     predictor.init_weights()
     for table in (predictor.token_embed.weight, predictor.pos_embed, predictor.decoder_pos_embed):
-        assert float(table.detach().std()) == pytest.approx(0.02, rel=0.1)
+        assert float(table.detach().std()) == pytest.approx(std, rel=0.1)
     assert not predictor.decoder_embed.bias.any() and not predictor.token_projection.bias.any()
