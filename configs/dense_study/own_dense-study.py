@@ -6,7 +6,8 @@ model = dict(
     data_preprocessor=dict(
         tokenizer=dict(checkpoint='work_dirs/dense_study/vqgan/epoch_24.pth'),
         token_predictor=dict(checkpoint='work_dirs/dense_study/mage/epoch_40.pth')),
-    backbone=dict(init_cfg=dict(checkpoint='work_dirs/dense_study/mae/epoch_40.pth')))
+    backbone=dict(init_cfg=dict(checkpoint='work_dirs/dense_study/mae/epoch_40.pth')),
+    neck=dict(table_std=0.02))  # as the records have it
 
 max_epochs, warmup_epochs = 10, 1
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)

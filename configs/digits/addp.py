@@ -22,7 +22,8 @@ model = dict(
         arch=dict(embed_dims=96, num_layers=4, num_heads=4, feedforward_channels=384),
         patch_size=8,
         drop_rate=0.),
-    neck=dict(type='TokenDecoder', embed_dims=96, depth=2, num_heads=4, drop_rate=0.),
+    neck=dict(
+        type='TokenDecoder', embed_dims=96, depth=2, num_heads=4, drop_rate=0., table_std=0.15),
     head=dict(type='TokenHead', loss=dict(type='MaskedTokenLoss', target='soft')),
     # A lower temperature makes the classifier surer and rare digits rarer; a lower top-p makes it
     # surer at less of that cost.

@@ -12,7 +12,7 @@ model = dict(
         pre_norm=False,
         drop_rate=0.,
         init_cfg=dict(type='Pretrained', checkpoint='work_dirs/nuclei/mae/epoch_40.pth')),
-    neck=dict(drop_rate=0.))
+    neck=dict(drop_rate=0., table_std=0.15))
 # At the full rate the encoder would forget what stands where.
 optim_wrapper = dict(
     paramwise_cfg=dict(

@@ -40,6 +40,7 @@ class TokenDecoder(BaseModule):
             False).
         bucket: Pad the appended tokens to a multiple of so many, which no token reads; the head
             scores a multiple of so many places. Then few shapes occur, for ``torch.compile``.
+        table_std: Deviation of the start values of tokens and position tables, see ``MAGE``.
 
     Raises:
         ValueError: If ``vocab_size`` is smaller than ``num_codes``, or ``bucket`` than 1.
@@ -48,13 +49,14 @@ class TokenDecoder(BaseModule):
     def __init__(self, in_channels: int, grid_size: tuple[int, int], num_codes: int,
                  vocab_size: int | None = None, embed_dims: int = 768, depth: int = 8,
                  num_heads: int = 16, drop_rate: float = 0.1, token_input: bool = True,
-                 bucket: int = 1) -> None:
+                 bucket: int = 1, table_std: float = 0.02) -> None:
         super().__init__()
         vocab_size = vocab_size or num_codes
         if vocab_size < num_codes:
             raise ValueError(f'vocab_size must be at least {num_codes=}, got {vocab_size}.')
         if bucket < 1:
             raise ValueError(f'bucket must be at least 1 (no padding), got {bucket}.')
+        self.table_std = table_std
         self.in_channels = in_channels
         self.grid_size = grid_size[0], grid_size[1]
         self.num_codes = num_codes
@@ -88,10 +90,9 @@ class TokenDecoder(BaseModule):
     def init_weights(self) -> None:
         """Start values of the reference release."""
         init_transformer_weights(self)
-        init_table(self.mask_token)
-        init_table(self.token_embed.weight)
-        for name in self.tables:
-            init_table(getattr(self, name))
+        tables = (getattr(self, name) for name in self.tables)
+        for table in (self.mask_token, self.token_embed.weight, *tables):
+            init_table(table, self.table_std)
 
     def forward(self, features: Tensor, noisy_sample: NoisySample) -> Tensor:
         """Decode a feature map.

@@ -6,7 +6,7 @@ model = dict(  # as in the paper
         diffusion=dict(
             per_image=False, mask_ratio=dict(_delete_=True, type='MaskRatioDistribution'))),
     backbone=dict(drop_rate=0.1),
-    neck=dict(drop_rate=0.1))
+    neck=dict(drop_rate=0.1, table_std=0.02))
 
 max_epochs, warmup_epochs = 15, 2  # our choice: about a minute on one CPU core
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)

@@ -217,14 +217,16 @@ def test_weights_of_another_grid_load_and_keep_cls():
         torch.testing.assert_close(resized[0, 1:], wanted[0].flatten(1).t())
 
 
-def test_start_values():
-    decoder = TokenDecoder(**SIZES | dict(embed_dims=64, grid_size=(6, 6)))
+@pytest.mark.parametrize('std', [0.02, 0.15])
+def test_start_values(std: float):
+    changes = {} if std == 0.02 else dict(table_std=std)
+    decoder = TokenDecoder(**SIZES | dict(embed_dims=64, grid_size=(6, 6)) | changes)
     nn.init.constant_(decoder.decoder_embed.bias, 3.)
     decoder.init_weights()
     for name in ('pos_embed', 'mask_pos_embed', 'token_pos_embed', 'mask_token'):
         table = getattr(decoder, name).detach()
-        assert float(table.std()) == pytest.approx(0.02, rel=0.3), name
-    assert float(decoder.token_embed.weight.detach().std()) == pytest.approx(0.02, rel=0.15)
+        assert float(table.std()) == pytest.approx(std, rel=0.3), name
+    assert float(decoder.token_embed.weight.detach().std()) == pytest.approx(std, rel=0.15)
     assert not decoder.decoder_embed.bias.any()
     bound = (6 / (6 + 64))**0.5
     assert float(decoder.decoder_embed.weight.detach().abs().max()) == pytest.approx(bound, rel=.03)
