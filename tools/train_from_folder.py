@@ -4,21 +4,24 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from mmengine.logging import MMLogger
 
 from addp_mm.cli.run import run
-from addp_mm.own_images.choices import settle
+from addp_mm.own_images.choices import Choices, settle
 from addp_mm.own_images.configs import write_missing_config
-from addp_mm.own_images.images import prepare_images
+from addp_mm.own_images.images import ImageSet, prepare_images
 from addp_mm.own_images.next_steps import next_commands
 from addp_mm.own_images.pictures import write_generated, write_pictures
 from addp_mm.own_images.presets import PRESETS
 from addp_mm.own_images.report import judge, write_report
 from addp_mm.own_images.scale import SCALES
+from addp_mm.own_images.temperature import choose_temperature
 from addp_mm.own_images.trainings import Stage, StageError, run_stage
 
+REPORT = 'report.md'
 USELESS = (
     'The tokenizer is useless, so nothing was built on it: see {report}. Give it more time '
     '(--time-budget), another --scale or a smaller --size, in another --out; or look at '
@@ -64,35 +67,48 @@ def main(words: list[str] | None = None) -> None:
     MMLogger.get_instance('addp_mm').setLevel('WARNING')  # each training has its own log
     choices = settle(args.out, args.preset, args.size, args.time_budget, not args.no_flip,
                      args.quarter_turns)
-    preset = PRESETS[choices.preset]
-    images = prepare_images(args.data, args.out, args.size or preset.image_size, say, args.scale,
-                            args.stretch)
+    size = args.size or PRESETS[choices.preset].image_size
+    images = prepare_images(args.data, args.out, size, say, args.scale, args.stretch)
     say(f'{images.num_train} images to train with, {images.num_val} held out.')
     for line in (*images.notes, choices.sizes):
         say(f'  {line}')
     choices.keep(args.out)
-    report = args.out / 'report.md'
+    stages = train_stages(choices, images, args.out, args.use_useless_tokenizer)
+    temperature = show(choices, images, args.out, stages)
+    say(f'Done in {(time.monotonic() - started) / 60:.1f} minutes. The report: '
+        f'{args.out / REPORT}')
+    for line in next_commands(Path(__file__).parent, args.data, args.out, stages, temperature):
+        say(line)
+
+
+def train_stages(choices: Choices, images: ImageSet, out: Path, use_useless: bool) -> list[Stage]:
+    """Train what is not trained yet, one stage after the other."""
+    preset = PRESETS[choices.preset]
     stages: list[Stage] = []
-    for number, stage_name in enumerate(preset.configs, 1):
-        config = write_missing_config(
-            stage_name, preset, images, choices.batches[stage_name], args.out, choices.minutes,
-            say, choices.flip, choices.turn)
-        stages.append(Stage(stage_name, config, args.out / stage_name))
+    for number, name in enumerate(preset.configs, 1):
+        config = write_missing_config(name, preset, images, choices.batches[name], out,
+                                      choices.minutes, say, choices.flip, choices.turn)
+        stages.append(Stage(name, config, out / name))
         label = f'[{number}/{len(preset.configs)} {stages[-1].title}]'
         run_stage(stages[-1], say, label)
         verdict = judge(stages[-1])
         say(f'{label} {verdict}')
-        if (stage_name, verdict.word) == ('vqgan', 'useless') and not args.use_useless_tokenizer:
-            write_report(report, images, choices.sizes, stages,
-                         write_pictures(stages, args.out / 'pictures'))
-            raise StageError(USELESS.format(report=report, folder=args.out))
-    pictures = write_pictures(stages, args.out / 'pictures')
-    generated, verdict = write_generated(stages[-1], args.out / 'pictures')
+        if (name, verdict.word) == ('vqgan', 'useless') and not use_useless:
+            write_report(out / REPORT, images, choices.sizes, stages,
+                         write_pictures(stages, out / 'pictures'))
+            raise StageError(USELESS.format(report=out / REPORT, folder=out))
+    return stages
+
+
+def show(choices: Choices, images: ImageSet, out: Path, stages: list[Stage]) -> float:
+    """Draw what the stages can do and write the report; the temperature of its samples."""
+    pictures = write_pictures(stages, out / 'pictures')
+    temperature = choose_temperature(stages[-1])
+    generated, verdict = write_generated(stages[-1], out / 'pictures', temperature=temperature)
+    verdict = replace(verdict, reason=f'at temperature {temperature:g} {verdict.reason}')
     say(f'[samples] {verdict}')
-    write_report(report, images, choices.sizes, stages, pictures | generated, verdict)
-    say(f'Done in {(time.monotonic() - started) / 60:.1f} minutes. The report: {report}')
-    for line in next_commands(Path(__file__).parent, args.data, args.out, stages):
-        say(line)
+    write_report(out / REPORT, images, choices.sizes, stages, pictures | generated, verdict)
+    return temperature
 
 
 def say(line: str) -> None:

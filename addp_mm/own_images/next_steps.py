@@ -10,7 +10,8 @@ from .images import LABEL_FOLDERS
 from .trainings import Stage
 
 
-def next_commands(tools: Path, data: Path, out: Path, stages: Sequence[Stage]) -> list[str]:
+def next_commands(tools: Path, data: Path, out: Path, stages: Sequence[Stage],
+                  temperature: float) -> list[str]:
     """Lines that say how to go on after the trainings.
 
     Args:
@@ -18,6 +19,7 @@ def next_commands(tools: Path, data: Path, out: Path, stages: Sequence[Stage]) -
         data: What was trained with: folder, archive or list.
         out: Where everything went.
         stages: The finished stages, ADDP last.
+        temperature: What images are best generated with.
     """
     addp = stages[-1]
     images, labels = _guess_labels(data)
@@ -26,7 +28,8 @@ def next_commands(tools: Path, data: Path, out: Path, stages: Sequence[Stage]) -
     return [
         'What to do next:',
         '  generate:          ' + _line(tools / 'generate.py', addp.config, addp.checkpoint,
-                                        '--out', out / 'samples', '--num-images', 64),
+                                        '--out', out / 'samples', '--num-images', 64,
+                                        '--temperature', f'{temperature:g}'),
         f'  train again:       change these configs and run {_shown(tools / "train.py")} on them:',
         *[f'                     {stage.config}' for stage in stages],
         '  with labels (one mask an object, label images, or a file in COCO\'s format), data and '

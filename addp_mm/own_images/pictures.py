@@ -70,7 +70,7 @@ def write_generated(stage: Stage, folder: Path, seed: int = 0, **sampler: Any
     """
     inferencer = ADDPInferencer(stage.cfg, stage.checkpoint)
     samples = from_pixels(inferencer.generate(NUM_GENERATED, seed, **sampler))
-    held_out = _held_out(stage.cfg, inferencer.model.data_preprocessor, NUM_SEARCHED)
+    held_out = held_out_images(stage.cfg, inferencer.model.data_preprocessor)
     edited = held_out[torch.linspace(0, len(held_out) - 1, NUM_EDITED).long()]
     pictures = dict(
         samples=sample_grid(samples),
@@ -90,7 +90,7 @@ def _draw_reconstructions(stage: Stage) -> dict[str, np.ndarray]:
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         preprocessor = MODELS.build(dict(type='TokenDataPreprocessor', tokenizer=tokenizer))
     preprocessor.load_frozen()
-    images = _held_out(stage.cfg, preprocessor, NUM_SEARCHED)
+    images = held_out_images(stage.cfg, preprocessor)
     decoded = []
     with preprocessor.tokenizer.running() as network:
         for part in images.split(_BATCH):
@@ -109,10 +109,11 @@ def _draw_training_view(cfg: Config) -> np.ndarray:
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         preprocessor = MODELS.build(cfg.model).data_preprocessor
     preprocessor.load_frozen()
-    return training_view(preprocessor, _held_out(cfg, preprocessor, NUM_VIEWED))
+    return training_view(preprocessor, held_out_images(cfg, preprocessor, NUM_VIEWED))
 
 
-def _held_out(cfg: Config, preprocessor: torch.nn.Module, count: int) -> Tensor:
+def held_out_images(cfg: Config, preprocessor: torch.nn.Module,
+                    count: int = NUM_SEARCHED) -> Tensor:
     """Images (N, 3, H, W) in [0, 1] at even spaces of the held-out ones, at most ``count``."""
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         dataset = DATASETS.build({**cfg.val_dataloader.dataset, 'serialize_data': False})

@@ -71,7 +71,7 @@ PRESETS = {
         min_batch=8,
         lr=dict(vqgan=2e-3, mage=2e-3, mae=2e-3, addp=2e-3),
         minutes=15,
-        shares=dict(vqgan=0.22, mage=0.33, mae=0.15, addp=0.3)),
+        shares=dict(vqgan=0.22, mage=0.33, mae=0.23, addp=0.22)),
     'base': Preset(  # the sizes of the release: VQGAN, MAGE-B and ViT-B
         configs=dict(vqgan='vqgan/vqgan_256.py', mage='mage/mage_vit-b_1600e.py',
                      addp='addp/vit-b_1600e.py'),

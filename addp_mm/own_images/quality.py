@@ -100,13 +100,21 @@ def judge_samples(samples: Tensor, held_out: Tensor) -> Verdict:
         samples: (N, 3, H, W) in [0, 1].
         held_out: (M, 3, H, W) in [0, 1].
     """
-    found, real = (float(images.var(dim=(2, 3)).mean()) for images in (samples, held_out))
-    share = found / real if real else math.nan
+    share = variance_share(samples, held_out)
     reason = f'within them differs {share:.0%} of what differs within held-out images (variance).'
     if share < USELESS_VARIANCE:
         return Verdict('useless', f'{reason} Most are nearly empty: train for longer.')
     low, high = GOOD_VARIANCE
     return Verdict('good' if low <= share <= high else 'poor', reason)
+
+
+def variance_share(samples: Tensor, images: Tensor) -> float:
+    """The variance within some images over that within others, both (N, 3, H, W).
+
+    It is nan where each of the others shows one colour.
+    """
+    found, real = (float(part.var(dim=(2, 3)).mean()) for part in (samples, images))
+    return found / real if real else math.nan
 
 
 def _last(run: RunScalars, key: str) -> float:

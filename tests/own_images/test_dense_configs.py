@@ -98,7 +98,7 @@ def test_next_commands_name_the_paths_at_hand(tmp_path: Path):
         (tmp_path / 'plain/pictures', f'{tmp_path}/plain/pictures LABELS --pretrained'),
         (tmp_path / 'list.txt', 'IMAGES LABELS --pretrained'),
     ]:
-        lines = next_commands(Path('tools'), data, out, stages)
+        lines = next_commands(Path('tools'), data, out, stages, 4.)
         assert f'tools/prepare_annotations.py {words} ' in lines[-1]
         assert f"'{out}/held_out.txt'" in lines[-1]
     assert f"'{out}/addp/epoch_3.pth'" in lines[1]

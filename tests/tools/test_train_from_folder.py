@@ -16,7 +16,8 @@ from PIL import Image
 from addp_mm.apis.model_source import find_shipped
 from addp_mm.own_images import configs as stage_configs
 from addp_mm.own_images import length as stage_length
-from addp_mm.own_images import pictures
+from addp_mm.own_images import pictures, temperature
+from addp_mm.own_images.quality import Verdict
 from addp_mm.own_images.trainings import Stage, StageError
 
 
@@ -70,6 +71,8 @@ def test_one_command_trains_all_stages_and_reports(folder: Path, tmp_path: Path,
     monkeypatch.setattr(stage_configs, 'measure_seconds_per_iter', measure_here)
     monkeypatch.setattr(pictures, 'NUM_GENERATED', 2)
     monkeypatch.setattr(pictures, 'NUM_EDITED', 1)
+    monkeypatch.setattr(temperature, 'NUM_TRIED', 1)
+    monkeypatch.setattr(temperature, 'TEMPERATURES', (8., ))
     args = str(folder), '--out', str(tmp_path / 'out'), '--size', '16', '--time-budget', '0.01'
     with pytest.raises(StageError, match='tokenizer is useless.*report.md'):
         run(tool, monkeypatch, *args)
@@ -94,12 +97,15 @@ def test_one_command_trains_all_stages_and_reports(folder: Path, tmp_path: Path,
         assert cfg.train_cfg.max_epochs == 2
     assert cfg.model.sampler.num_steps == 4         # no more than an image has tokens
 
+    assert '--temperature 8' in said and 'at temperature 8 within them' in report
     assert 'tools/prepare_annotations.py' in said and f'{tmp_path}/out/held_out.txt' in said
 
     files = {Path(link).stem: tmp_path / 'out' / link for link in links}
     # For speed.
     monkeypatch.setattr(tool, 'write_pictures', lambda *args, **kwargs: files)
-    monkeypatch.setattr(tool, 'write_generated', lambda *args, **kwargs: ({}, None))
+    monkeypatch.setattr(tool, 'choose_temperature', lambda stage: 8.)
+    monkeypatch.setattr(tool, 'write_generated',
+                        lambda *args, **kwargs: ({}, Verdict('good', 'as before')))
     run(tool, monkeypatch, *args)
     assert '] trains' not in capsys.readouterr().out
 
