@@ -25,9 +25,8 @@ model = dict(
     neck=dict(
         type='TokenDecoder', embed_dims=96, depth=2, num_heads=4, drop_rate=0., table_std=0.15),
     head=dict(type='TokenHead', loss=dict(type='MaskedTokenLoss', target='soft')),
-    # A lower temperature makes the classifier surer and rare digits rarer; a lower top-p makes it
-    # surer at less of that cost.
-    sampler=dict(num_steps=16, schedule='linear', temperature=1.0, top_p=0.7))
+    # A lower temperature makes rare digits rarer; a lower top-p makes a classifier surer.
+    sampler=dict(num_steps=16, schedule='linear', temperature=3.0, top_p=0.7))
 val_evaluator = dict(type='MaskedTokenCrossEntropy')
 
 max_epochs, warmup_epochs = 45, 2
