@@ -106,22 +106,20 @@ class Stage:
         return line
 
 
-def chain_stages(config_dir: Path, out: Path, options: Mapping[str, Any],
-                 names: Sequence[str] = ('vqgan', 'mage', 'addp')) -> list[Stage]:
-    """Some stages, each fed with the checkpoints of the earlier ones.
+def chain_stages(config_dir: Path, out: Path, options: Mapping[str, Any]) -> list[Stage]:
+    """The stages vqgan, mage and addp, each fed with the checkpoints of the earlier ones.
 
     Args:
-        config_dir: Holds a file for each stage, ``vqgan.py``, or one whose name begins so:
-            ``vqgan_long.py``.
+        config_dir: Holds ``vqgan.py``, ``mage.py`` and ``addp.py``, or one file for each whose name
+            begins so: ``vqgan_long.py``.
         out: Each stage works in the folder of its name in here.
         options: What is changed in every config. Keys that a config has not are set all the same.
-        names: The stages in order, keys of :data:`TITLES`.
 
     Returns:
         The stages in order. Options that say what the config says anyway are left out.
     """
     stages: dict[str, Stage] = {}
-    for name in names:
+    for name in ('vqgan', 'mage', 'addp'):
         path = _find_config(config_dir, name)
         cfg = read_config_file(path, import_custom_modules=False)
         wanted = {key: str(stages[source].checkpoint)

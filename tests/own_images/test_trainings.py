@@ -62,15 +62,11 @@ def test_later_stages_are_fed_with_the_checkpoints_of_earlier_ones(tmp_path: Pat
         'train_cfg.x=3']
 
 
-def test_an_encoder_starts_from_the_stage_before_where_it_is_one(tmp_path: Path):
+def test_the_start_of_an_encoder_is_kept(tmp_path: Path):
     write_chain(tmp_path)
-    start = {'backbone': {'init_cfg': {'checkpoint': 'default.pth'}}}
-    (tmp_path / 'mae.py').write_text(CONFIG.format(model={}))
+    start = {'backbone': {'init_cfg': {'checkpoint': 'mine.pth'}}}
     (tmp_path / 'addp.py').write_text(CONFIG.format(model=start))
-    key = 'model.backbone.init_cfg.checkpoint'
-    assert key not in chain_stages(tmp_path, tmp_path / 'out', {})[-1].options
-    stages = chain_stages(tmp_path, tmp_path / 'out', {}, ('mae', 'addp'))
-    assert stages[-1].options == {key: str(tmp_path / 'out/mae/epoch_2.pth')}
+    assert chain_stages(tmp_path, tmp_path / 'out', {})[-1].options == {}
 
 
 def test_options_that_the_config_has_anyway_are_left_out(tmp_path: Path):
