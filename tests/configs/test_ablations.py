@@ -44,12 +44,28 @@ def test_the_default_is_the_paper_s_config_for_150_epochs() -> None:
     assert changes == {'warmup_epochs': 10}
 
 
-def test_the_digits_configs_differ_in_length_alone() -> None:
-    folder = CONFIGS / 'digits'
-    for name, longer in (('addp', 'addp_15e'), ('finetune', 'finetune_100e')):
-        cfg = Config.fromfile(folder / 'ablations' / f'{longer}.py')
-        changed = config_changes(cfg, Config.fromfile(folder / f'{name}.py'))
-        assert changed.keys() <= {
-            'max_epochs', 'warmup_epochs', 'train_cfg.max_epochs', 'train_cfg.val_interval',
-            'param_scheduler', 'default_hooks.checkpoint.interval', 'work_dir'}
-        assert cfg.train_cfg.max_epochs == cfg.param_scheduler[-1].end == cfg.max_epochs
+LENGTH = {'max_epochs', 'warmup_epochs', 'train_cfg.max_epochs', 'train_cfg.val_interval',
+          'param_scheduler', 'default_hooks.checkpoint.interval', 'work_dir'}
+
+
+def digits_pair(name: str, other: str) -> tuple[Config, Config]:
+    cfg = Config.fromfile(CONFIGS / 'digits' / 'ablations' / f'{other}.py')
+    assert cfg.train_cfg.max_epochs == cfg.param_scheduler[-1].end == cfg.max_epochs
+    return cfg, Config.fromfile(CONFIGS / 'digits' / f'{name}.py')
+
+
+def test_the_fine_tuning_of_the_digits_differs_in_length_alone() -> None:
+    assert config_changes(*digits_pair('finetune', 'finetune_100e')).keys() <= LENGTH
+
+
+def test_the_digits_are_pretrained_as_in_the_paper_and_shorter() -> None:
+    cfg, usual = digits_pair('addp', 'addp_15e')
+    model = cfg.model
+    assert model.data_preprocessor.diffusion.mask_ratio == dict(type='MaskRatioDistribution')
+    assert not model.data_preprocessor.diffusion.per_image
+    assert model.backbone.drop_rate == model.neck.drop_rate == 0.1
+    assert model.neck.table_std == 0.02
+    usual.model.data_preprocessor.diffusion = model.data_preprocessor.diffusion
+    usual.model.backbone.drop_rate = model.backbone.drop_rate
+    usual.model.neck.update(drop_rate=model.neck.drop_rate, table_std=model.neck.table_std)
+    assert config_changes(cfg, usual).keys() <= LENGTH
