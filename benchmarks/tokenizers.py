@@ -38,6 +38,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     'groups of 16': dict(tokenizer=FINE | GROUPS_OF_16),
     'layer norm, shortcut from input': dict(tokenizer=FINE | LAYER_NORM),
     'and patches of 2': dict(tokenizer=PATCHES | LAYER_NORM),
+    'and patches of 2, resized crops': dict(tokenizer=PATCHES | LAYER_NORM, resize=True),
     'and a continuous start': dict(tokenizer=PATCHES | LAYER_NORM, continuous=0.3),
     'and scalar codes': dict(tokenizer=PATCHES | LAYER_NORM, levels=(8, 4, 4)),
 }
