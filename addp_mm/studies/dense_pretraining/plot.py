@@ -8,20 +8,18 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from .rows import Row
-from .table import read_scores
+from .table import recorded_scores
 
 
 def draw_labels(records: Path, rows: Mapping[str, Row], labelled: Sequence[int],
-                seeds: Sequence[int], kind: str = 'detector', score: str = 'mask AP') -> Figure:
-    """Draw a line for each row that was measured with two numbers of labelled pictures or more.
+                seeds: Sequence[int]) -> Figure:
+    """Draw mask AP, a line for each row measured with two numbers of labelled pictures or more.
 
     Args:
         records: Folder of the records.
         rows: The rows by their short names.
         labelled: Numbers of labelled pictures.
         seeds: The runs that are averaged, as far as they were made; each is a point.
-        kind: A key of ``TASKS``.
-        score: One of its scores, in percent.
 
     Returns:
         The figure.
@@ -30,7 +28,7 @@ def draw_labels(records: Path, rows: Mapping[str, Row], labelled: Sequence[int],
     axes = figure.subplots()
     for name, row in rows.items():
         found = {number: values for number in labelled if (
-            values := read_scores(records, kind, name, number, seeds).get(score))}
+            values := recorded_scores(records, 'detector', name, number, seeds)['mask AP'])}
         if len(found) < 2:
             continue
         means = [float(np.mean(values)) for values in found.values()]
@@ -38,7 +36,7 @@ def draw_labels(records: Path, rows: Mapping[str, Row], labelled: Sequence[int],
         places = [number for number, values in found.items() for _ in values]
         axes.plot(places, [value for values in found.values() for value in values], 'o',
                   color=line.get_color(), markersize=4, alpha=0.6)
-    axes.set(xscale='log', xlabel='labelled pictures', ylabel=f'{score} (%)')
+    axes.set(xscale='log', xlabel='labelled pictures', ylabel='mask AP (%)')
     axes.set_xticks(list(labelled), [str(number) for number in labelled])
     axes.minorticks_off()
     axes.grid(alpha=0.3)

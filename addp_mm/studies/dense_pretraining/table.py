@@ -43,12 +43,12 @@ def _line(records: Path, name: str, row: Row, labelled: int,
         line['linear mIoU'] = _summary(linear['miou'])
         line['within tiles'] = f'{linear["variation"]["within"]:.0%}'
     for kind in TASKS:
-        for score, values in read_scores(records, kind, name, labelled, seeds).items():
+        for score, values in recorded_scores(records, kind, name, labelled, seeds).items():
             line[score] = _summary(values)
     return line if set(list(line.values())[2:]) != {MISSING} else None
 
 
-def read_scores(records: Path, kind: str, name: str, labelled: int,
+def recorded_scores(records: Path, kind: str, name: str, labelled: int,
                 seeds: Sequence[int]) -> dict[str, list[float]]:
     """The scores of a row by their names, a value for each seed that has a record.
 
