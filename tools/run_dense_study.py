@@ -22,12 +22,13 @@ from addp_mm.cli.run import run
 from addp_mm.studies.dense_pretraining import (
     RATES,
     ROWS,
+    TASKS,
     DenseStudy,
     draw_labels,
     write_tables,
 )
 
-PARTS = ('linear', 'detector', 'segmentor')
+PARTS = ('linear', *TASKS)
 
 
 def parse_args(words: list[str] | None = None) -> argparse.Namespace:

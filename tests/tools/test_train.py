@@ -52,7 +52,7 @@ def test_two_processes_train_without_a_gpu(tools, tmp_path):
     done = run(tools / 'dist_train.sh', '../my config.py', 2, '--work-dir', 'my run',
                '--cfg-options', 'train_cfg.max_epochs=1', 'optim_wrapper.optimizer.lr=0.02',
                cwd=tmp_path / 'elsewhere', PORT=free_port())
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     work_dir = tmp_path / 'elsewhere' / 'my run'
     assert is_whole(work_dir / 'epoch_1.pth')
     (log,) = work_dir.glob('*/*.log')

@@ -36,14 +36,17 @@ class Task:
     Attributes:
         config: Its config in the study's folder.
         scores: What is reported of it; the last one chooses a learning rate.
+        note: What the tables say behind the names of the scores.
     """
 
     config: str
     scores: tuple[str, ...]
+    note: str = ''
 
 
 TASKS = {
     'detector': Task('mask-rcnn', ('box AP', 'mask AP')),
+    'detector-600': Task('mask-rcnn-600', ('box AP', 'mask AP'), ', 600 iterations'),
     'segmentor': Task('upernet', ('mIoU', )),
 }
 

@@ -42,9 +42,9 @@ def _line(records: Path, name: str, row: Row, labelled: int,
     if linear:
         line['linear mIoU'] = _summary(linear['miou'])
         line['within tiles'] = f'{linear["variation"]["within"]:.0%}'
-    for kind in TASKS:
+    for kind, task in TASKS.items():
         for score, values in recorded_scores(records, kind, name, labelled, seeds).items():
-            line[score] = _summary(values)
+            line[score + task.note] = _summary(values)
     return line if set(list(line.values())[2:]) != {MISSING} else None
 
 

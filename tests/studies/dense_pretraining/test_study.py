@@ -69,7 +69,8 @@ def test_every_part_draws_the_same_pictures(study: DenseStudy, data: Path):
         study._indices(7, seed=1)
 
 
-@pytest.mark.parametrize(('kind', 'library'), [('detector', 'mmdet'), ('segmentor', 'mmseg')])
+@pytest.mark.parametrize(('kind', 'library'), [('detector', 'mmdet'), ('detector-600', 'mmdet'),
+                                              ('segmentor', 'mmseg')])
 def test_a_training_has_the_drawn_pictures(kind: str, library: str, study: DenseStudy, data: Path):
     pytest.importorskip(library)
     for tuning in (False, True):
@@ -149,14 +150,16 @@ def test_a_row_can_start_from_another_one(study: DenseStudy):
 
 
 def test_the_table_has_what_was_measured_and_dashes_for_the_rest(tmp_path: Path):
-    for seed, score in ((0, 20.), (1, 30.)):
-        path = tmp_path / 'detector' / f'addp_32_{seed}.json'
+    for kind, seed, score in (('detector', 0, 20.), ('detector', 1, 30.),
+                              ('detector-600', 0, 40.)):
+        path = tmp_path / kind / f'addp_32_{seed}.json'
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(dict(scores={'box AP': score, 'mask AP': score - 1})))
     text = write_tables(tmp_path, ROWS, [8, 32], [0, 1, 2])
     assert (tmp_path / 'table.md').read_text() == text
     line = next(line for line in text.splitlines() if 'ADDP as in the paper' in line)
-    assert line == '| 32 | ADDP as in the paper | - | - | 25.0 ± 7.1 | 24.0 ± 7.1 | - |'
+    assert line == '| 32 | ADDP as in the paper | - | - | 25.0 ± 7.1 | 24.0 ± 7.1 | 40.0 | 39.0 | - |'
+    assert 'mask AP | box AP, 600 iterations | mask AP, 600 iterations | mIoU' in text
     assert 'random start values' not in text
 
 
