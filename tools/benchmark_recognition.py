@@ -18,30 +18,24 @@ from addp_mm.studies.label_efficiency import LabelEfficiency, Method, summarise,
 _ADAMW_RATES = (1e-3, 3e-3, 1e-2, 3e-2)
 _SCRATCH_RATES = (3e-4, 1e-3, 3e-3)
 _LARS_RATES = (6.4, 25.6, 102.4)
-_NORM = {'model.backbone.pre_norm': True}
 _RANDOM = {'model.backbone.init_cfg': None}
 _SCRATCH = {**_RANDOM, 'optim_wrapper.paramwise_cfg.layer_decay_rate': 1.}
-_ADDP, _MAGE = 'work_dirs/digits/addp/epoch_45.pth', 'work_dirs/digits/mage/epoch_60.pth'
+_ADDP, _MAGE = 'work_dirs/digits/addp/epoch_25.pth', 'work_dirs/digits/mage/epoch_60.pth'
 
 # The rows on the digits; configs are below configs/digits.
 METHODS = {
     'finetune_addp': Method('fine-tuned from ADDP', 'finetune.py', rates=_ADAMW_RATES),
-    'finetune_addp_norm': Method(
-        'fine-tuned from ADDP, input norm kept', 'finetune.py', _NORM, _ADAMW_RATES),
     'finetune_mage': Method(
         'fine-tuned from MAGE, token input', 'finetune_tokens.py', rates=_ADAMW_RATES),
     'scratch_pixels': Method('from scratch, pixels', 'finetune.py', _SCRATCH, _SCRATCH_RATES),
     'scratch_tokens': Method(
         'from scratch, tokens', 'finetune_tokens.py', _SCRATCH, _SCRATCH_RATES),
     'linear_addp': Method('linear probe of ADDP', 'linear.py', rates=_LARS_RATES),
-    'linear_addp_norm': Method(
-        'linear probe of ADDP, input norm kept', 'linear.py', _NORM, _LARS_RATES),
     'linear_mage': Method(
         'linear probe of MAGE, token input', 'linear_tokens.py', rates=_LARS_RATES),
     'linear_random': Method(
         'linear probe of a random encoder, pixels', 'linear.py', _RANDOM, _LARS_RATES),
     'knn_addp': Method('k-NN of ADDP', 'knn.py', checkpoint=_ADDP),
-    'knn_addp_norm': Method('k-NN of ADDP, input norm kept', 'knn.py', _NORM, checkpoint=_ADDP),
     'knn_mage': Method('k-NN of MAGE, token input', 'knn_tokens.py', checkpoint=_MAGE),
 }
 

@@ -5,7 +5,7 @@ folder, or the repository on the Hugging Face hub, with ADDPInferencer.from_pret
 ADDPEncoder.from_pretrained; an encoder also with timm, mmpretrain, mmdet and mmseg.
 
 Examples:
-    python tools/publish.py configs/digits/addp.py epoch_45.pth --out digits --license apache-2.0
+    python tools/publish.py configs/digits/addp.py epoch_25.pth --out digits --license apache-2.0
     python tools/publish.py CONFIG CHECKPOINT --out encoder --encoder --license mit
     python tools/publish.py CONFIG CHECKPOINT --out addp --license mit --upload USER/NAME
 """

@@ -6,8 +6,7 @@ model = dict(
     _delete_=True,
     type='FCOS',
     data_preprocessor=_base_.model.data_preprocessor,
-    backbone=dict(
-        **_base_.model.backbone, frozen_stages=4, pre_norm=True, final_norm=True),
+    backbone=dict(**_base_.model.backbone, frozen_stages=4, final_norm=True),
     neck=_base_.model.neck,
     bbox_head=dict(
         type='FCOSHead',

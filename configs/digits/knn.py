@@ -1,6 +1,6 @@
 # Nearest neighbours in the features of ADDP's encoder, among 10 labelled images for each of the 10
 # digits, after stage 3.
-#   python tools/test.py configs/digits/knn.py work_dirs/digits/addp/epoch_45.pth
+#   python tools/test.py configs/digits/knn.py work_dirs/digits/addp/epoch_25.pth
 _base_ = '_base_/recognition.py'
 
 gallery = _base_.train_dataloader

@@ -6,7 +6,6 @@ model = dict(
     backbone=dict(
         out_indices=(3, ),
         frozen_stages=4,
-        pre_norm=True,
         final_norm=True,
         layer_scale_init_value=0.),
     neck=None,

@@ -63,9 +63,10 @@ def test_the_digits_are_pretrained_as_in_the_paper_and_shorter() -> None:
     model = cfg.model
     assert model.data_preprocessor.diffusion.mask_ratio == dict(type='MaskRatioDistribution')
     assert not model.data_preprocessor.diffusion.per_image
+    assert model.backbone.pre_norm and not usual.model.backbone.pre_norm
     assert model.backbone.drop_rate == model.neck.drop_rate == 0.1
     assert model.neck.table_std == 0.02
     usual.model.data_preprocessor.diffusion = model.data_preprocessor.diffusion
-    usual.model.backbone.drop_rate = model.backbone.drop_rate
+    usual.model.backbone.update(pre_norm=True, drop_rate=model.backbone.drop_rate)
     usual.model.neck.update(drop_rate=model.neck.drop_rate, table_std=model.neck.table_std)
     assert config_changes(cfg, usual).keys() <= LENGTH

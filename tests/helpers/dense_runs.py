@@ -24,7 +24,7 @@ ARCH = dict(embed_dims=96, num_layers=4, num_heads=4, feedforward_channels=384)
 def prepare(folder: Path) -> None:
     """Write scenes, and a checkpoint of pre-training as configs/digits/addp.py makes it."""
     write_digit_scenes(folder / 'scenes', num_training=6, num_validation=3)
-    encoder = ADDPViT(arch=ARCH, img_size=32, patch_size=8)
+    encoder = ADDPViT(arch=ARCH, img_size=32, patch_size=8, pre_norm=False)
     encoder.init_weights()
     weights = {f'backbone.{name}': tensor for name, tensor in encoder.state_dict().items()}
     torch.save(dict(state_dict=weights, meta={}), folder / 'addp.pth')

@@ -5,7 +5,10 @@ import json
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 
+from addp_mm.cli.train import parse_args
+from addp_mm.config_file import change_config
 from addp_mm.studies import dense_transfer
 from tests.helpers.tools import load_tool
 
@@ -53,6 +56,19 @@ def test_run_with_other_options_is_not_taken_for_this_one(tmp_path: Path):
     record(tmp_path / 'a_pre-trained_0', ['randomness.seed=0', 'x=1'], dict(mIoU=1.))
     with pytest.raises(ValueError, match=r'a_pre-trained_0.* other settings .*x=1'):
         transfer.main(['configs/a.py', '--out', str(tmp_path), '--seeds', '0'])
+
+
+def test_another_encoder_is_not_given_to_the_runs_from_scratch(tmp_path: Path):
+    encoder = 'model.backbone.init_cfg.checkpoint=mine.pth'
+    record(tmp_path / 'a_pre-trained_0', ['randomness.seed=0', encoder], dict(mIoU=1.))
+    words = ['randomness.seed=0', encoder, 'model.backbone.init_cfg=None']
+    record(tmp_path / 'a_from-scratch_0', words, dict(mIoU=2.))
+    transfer.main(['configs/a.py', '--out', str(tmp_path), '--seeds', '0',
+                   '--cfg-options', encoder])
+    options = parse_args(['config.py', '--cfg-options', *words]).cfg_options
+    cfg = Config(dict(model=dict(backbone=dict(init_cfg=dict(checkpoint='digits.pth')))))
+    change_config(cfg, options)
+    assert cfg.model.backbone.init_cfg is None
 
 
 def test_failing_training_is_named(tmp_path: Path):

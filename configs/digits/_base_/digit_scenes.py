@@ -3,6 +3,6 @@
 _base_ = '../../_base_/schedules/dense_small.py'
 
 data_root = 'work_dirs/digits/scenes/'
-pretrained = 'work_dirs/digits/addp/epoch_45.pth'
+pretrained = 'work_dirs/digits/addp/epoch_25.pth'
 train_dataloader = dict(batch_size=8, num_workers=0, persistent_workers=False)
 val_dataloader = dict(batch_size=10, num_workers=0, persistent_workers=False)

@@ -10,7 +10,7 @@ model = dict(
             _delete_=True, embed_dims=96, num_layers=4, num_heads=4, feedforward_channels=384),
         img_size=32,
         patch_size=8,
-        init_cfg=dict(checkpoint='work_dirs/digits/addp/epoch_45.pth')),
+        init_cfg=dict(checkpoint='work_dirs/digits/addp/epoch_25.pth')),
     head=dict(num_classes=10, in_channels=96, loss=dict(num_classes=10)),
     train_cfg=None)  # no mixed images
 

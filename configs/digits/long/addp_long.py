@@ -5,7 +5,7 @@ model = dict(
     data_preprocessor=dict(
         tokenizer=dict(checkpoint='work_dirs/digits_long/vqgan/epoch_24.pth'),
         token_predictor=dict(checkpoint='work_dirs/digits_long/mage/epoch_150.pth')),
-    sampler=dict(temperature=1.0))
+    sampler=dict(temperature=1.0, top_p=0.7))
 train_dataloader = dict(dataset=dict(pipeline={{_base_.augmented}}))
 
 max_epochs, warmup_epochs = 90, 2
