@@ -20,7 +20,7 @@ _SCRATCH_RATES = (3e-4, 1e-3, 3e-3)
 _LARS_RATES = (6.4, 25.6, 102.4)
 _RANDOM = {'model.backbone.init_cfg': None}
 _SCRATCH = {**_RANDOM, 'optim_wrapper.paramwise_cfg.layer_decay_rate': 1.}
-_ADDP, _MAGE = 'work_dirs/digits/addp/epoch_25.pth', 'work_dirs/digits/mage/epoch_60.pth'
+_ADDP, _MAGE = 'work_dirs/digits/addp/epoch_25.pth', 'work_dirs/digits/mage/epoch_80.pth'
 
 # The rows on the digits; configs are below configs/digits.
 METHODS = {

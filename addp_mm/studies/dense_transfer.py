@@ -32,8 +32,8 @@ def scores_of(config: Path, start: str, seed: int, options: Sequence[str], out: 
         config: The training of a detector or segmentor.
         start: One of :data:`STARTS`.
         seed: Of the training.
-        options: What else is changed in the config, as ``--cfg-options`` takes it; the start has the
-            last word.
+        options: What else is changed in the config, as ``--cfg-options`` takes it; the start has
+            the last word.
         out: The training works in a folder of its own in here.
         say: Takes a line before the training.
 

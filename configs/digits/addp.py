@@ -8,7 +8,7 @@ model = dict(
         tokenizer=dict(
             model={{_base_.tokenizer}}, checkpoint='work_dirs/digits/vqgan/epoch_16.pth'),
         token_predictor=dict(
-            model={{_base_.token_predictor}}, checkpoint='work_dirs/digits/mage/epoch_60.pth'),
+            model={{_base_.token_predictor}}, checkpoint='work_dirs/digits/mage/epoch_80.pth'),
         diffusion=dict(
             type='DiffusionProcess',
             mapping='weighted_sum',

@@ -1,6 +1,6 @@
 # Nearest neighbours in the features of the encoder of stage 2's MAGE, which reads the tokens of
 # stage 1.
-#   python tools/test.py configs/digits/knn_tokens.py work_dirs/digits/mage/epoch_60.pth
+#   python tools/test.py configs/digits/knn_tokens.py work_dirs/digits/mage/epoch_80.pth
 _base_ = 'knn.py'
 
 model = dict(

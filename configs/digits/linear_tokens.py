@@ -7,5 +7,5 @@ model = dict(
         tokenizer=dict(
             model=_base_.tokenizer, checkpoint='work_dirs/digits/vqgan/epoch_16.pth'),
         pre_norm=True,  # MAGE's norm behind word and position
-        init_cfg=dict(checkpoint='work_dirs/digits/mage/epoch_60.pth', prefix=None)))
+        init_cfg=dict(checkpoint='work_dirs/digits/mage/epoch_80.pth', prefix=None)))
 work_dir = 'work_dirs/digits/linear_tokens'

@@ -14,8 +14,8 @@ model = dict(
     drop_ratio=0.)
 val_evaluator = dict(type='MaskedTokenCrossEntropy')
 
-max_epochs, warmup_epochs = 60, 2
-train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=10)
+max_epochs, warmup_epochs = 80, 2
+train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=20)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, end=warmup_epochs, convert_to_iter_based=True),
     dict(
