@@ -49,7 +49,7 @@ def _line(records: Path, name: str, row: Row, labelled: int,
 
 
 def recorded_scores(records: Path, kind: str, name: str, labelled: int,
-                seeds: Sequence[int]) -> dict[str, list[float]]:
+                    seeds: Sequence[int]) -> dict[str, list[float]]:
     """The scores of a row by their names, a value for each seed that has a record.
 
     Args:
