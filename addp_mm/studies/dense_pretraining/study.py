@@ -257,4 +257,7 @@ def _score_training_pictures(cfg: Config, indices: Sequence[int]) -> None:
     data.update({key: source[key] for key in ('ann_file', 'data_prefix') if key in source})
     data.indices = list(indices)
     if 'ann_file' in cfg.val_evaluator:
-        cfg.val_evaluator.ann_file = None  # that would count all pictures of the file
+        # The file's other pictures would count as missed: the metric takes the objects from here.
+        cfg.val_evaluator.ann_file = None
+        packing = data.pipeline[-1]
+        packing.meta_keys = (*packing.meta_keys, 'instances')

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import DATASETS, DefaultScope
+from mmengine.registry import DATASETS, METRICS, DefaultScope
+from mmengine.structures import InstanceData
 from torch import nn
 
 from addp_mm.models.addp import MaskedPixelHead
@@ -89,6 +90,24 @@ def test_a_training_has_the_drawn_pictures(kind: str, library: str, study: Dense
         assert paths_of(val) == [picture.image for picture in wanted]
     scratch = study.task_config(kind, 'scratch', 3, 1, 1e-3, None)
     assert scratch.model.backbone.init_cfg is None
+
+
+@pytest.mark.parametrize('kind', ['detector', 'detector-600'])
+def test_a_rate_is_chosen_by_the_objects_of_the_drawn_pictures_alone(kind: str, study: DenseStudy):
+    pytest.importorskip('mmdet')
+    cfg = study.task_config(kind, 'scratch', 3, 1, 1e-3, None, tuning=True)
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        import_module('mmdet.utils').register_all_modules(init_default_scope=False)
+        dataset = DATASETS.build(cfg.val_dataloader.dataset)
+        metric = METRICS.build({**cfg.val_evaluator, 'metric': 'bbox'})
+    metric.dataset_meta = dataset.metainfo
+    for i in range(len(dataset)):
+        sample = dataset[i]['data_samples']
+        truth = sample.gt_instances
+        found = InstanceData(bboxes=truth.bboxes.tensor, labels=truth.labels,
+                             scores=torch.ones(len(truth)))
+        metric.process({}, [sample.to_dict() | dict(pred_instances=found)])
+    assert metric.evaluate(len(dataset))['coco/bbox_mAP'] == 1.
 
 
 def paths_of(dataset: object) -> list[Path]:
