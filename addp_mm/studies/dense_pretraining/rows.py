@@ -50,6 +50,11 @@ _JOINT = {
 }
 
 
+def _epochs(number: int) -> dict[str, Any]:
+    """Options that give a training another length."""
+    return {'train_cfg.max_epochs': number, 'param_scheduler.1.end': number}
+
+
 def _encoder_rate(factor: float) -> dict[str, Any]:
     """Options that multiply the encoder's learning rate."""
     names = 'backbone', 'backbone.pos_embed'
@@ -98,6 +103,9 @@ ROWS = {
     'mae': Row("mmpretrain's MAE", 'The peer: it learns the pixels that it cannot see.', 'mae',
                frozen=_NO_NORM),
     'mae_longer': Row("mmpretrain's MAE, 54 epochs instead of 40", "As many minutes as MAE's and "
-                      "ADDP's together.", 'mae', frozen=_NO_NORM, options={
-                          'train_cfg.max_epochs': 54, 'param_scheduler.1.end': 54}),
+                      "ADDP's together.", 'mae', frozen=_NO_NORM, options=_epochs(54)),
+    'mae_200': Row("mmpretrain's MAE, 200 epochs", 'Whether the detector gains by a longer '
+                   'pre-training.', 'mae', frozen=_NO_NORM, options=_epochs(200)),
+    'own_200': Row("ADDP from MAE's weights, the encoder at a tenth of the rate, after 200 epochs "
+                   'of MAE', 'The same for ADDP.', 'own', frozen=_NO_NORM, starts_from='mae_200'),
 }
