@@ -19,6 +19,7 @@ from ..checkpoints.weight_files import load_checkpoint, sha256_of
 from ..config_file import change_config, read_config_file
 from ..engine.hooks import FROZEN_WEIGHTS
 from ..engine.interruption import PARENT
+from ..engine.run_settings import differences, in_words, read_settings, settings_of
 from ..result_folder import try_lock
 from .training_log import StageLog, explain_failure
 
@@ -149,8 +150,8 @@ def run_stages(stages: Sequence[Stage], say: Callable[[str], None]) -> None:
         say: Takes the lines that tell how far it is.
 
     Raises:
-        StageError: If a stage fails, or finished with other inputs than it would have now, or
-            another process trains in the same folder.
+        StageError: If a stage fails, or finished with other inputs or settings than it would have
+            now, or another process trains in the same folder.
     """
     for number, stage in enumerate(stages, 1):
         run_stage(stage, say, f'[{number}/{len(stages)} {stage.title}]')
@@ -158,7 +159,7 @@ def run_stages(stages: Sequence[Stage], say: Callable[[str], None]) -> None:
 
 def run_stage(stage: Stage, say: Callable[[str], None], label: str = '') -> None:
     """Run one stage to its end; see :func:`run_stages`."""
-    check_inputs(stage)
+    check_finished(stage)
     if stage.is_finished:
         say(f'{label} already finished: {_shorten(stage.checkpoint)}')
         return
@@ -176,15 +177,19 @@ def run_stage(stage: Stage, say: Callable[[str], None], label: str = '') -> None
     say(f'{label} done in {_minutes(time.monotonic() - started)}  {log.metrics}')
 
 
-def check_inputs(stage: Stage) -> None:
-    """Compare the weights that a finished stage was trained with to those that its config names.
+def check_finished(stage: Stage) -> None:
+    """See that a finished stage was trained as it would be now.
 
     Raises:
-        StageError: If they are other ones.
+        StageError: If the weights that its config names are other ones, or its settings are.
     """
-    if not stage.is_finished:
-        return
-    used = load_checkpoint(stage.checkpoint)['meta'].get(FROZEN_WEIGHTS, {})
+    if stage.is_finished:
+        meta = load_checkpoint(stage.checkpoint)['meta']
+        _check_inputs(stage, meta.get(FROZEN_WEIGHTS, {}))
+        _check_settings(stage, meta.get('cfg'))
+
+
+def _check_inputs(stage: Stage, used: Mapping[str, str]) -> None:
     for module, digest in used.items():
         path = get_setting(stage.cfg, f'model.{module}.checkpoint')
         if path is not None and Path(path).is_file() and sha256_of(path) != digest:
@@ -192,6 +197,26 @@ def check_inputs(stage: Stage) -> None:
                 f'{_shorten(stage.checkpoint)} was trained with another {module.split(".")[-1]} '
                 f'than {path}: the two no longer fit. Remove {_shorten(stage.work_dir)} to train '
                 'it again, or put the earlier file back.')
+
+
+def _check_settings(stage: Stage, used: str | None) -> None:
+    if not used:        # a checkpoint of another tool
+        return
+    found = {name: pair
+             for name, pair in differences(read_settings(used), settings_of(stage.cfg)).items()
+             if not _is_moved(*pair)}
+    if found:
+        raise StageError(
+            f'{_shorten(stage.checkpoint)} was trained with other settings than those of '
+            f'{_shorten(stage.config)}: {in_words(found)}. Remove {_shorten(stage.work_dir)} to '
+            'train it again, choose another folder, or put the settings back.')
+
+
+def _is_moved(earlier: Any, now: Any) -> bool:
+    """Whether two values may be the path of one file, whose folder has another name or place."""
+    if not (isinstance(earlier, str) and isinstance(now, str) and os.sep in earlier + now):
+        return False
+    return Path(earlier).name == Path(now).name
 
 
 def child_environment() -> dict[str, str]:

@@ -127,6 +127,27 @@ def test_weights_of_another_tokenizer_are_found_out(tmp_path: Path):
         run_stages(stages[:2], lambda line: None)
 
 
+@pytest.mark.parametrize('text, message', [
+    ('train_cfg = dict(by_epoch=True, max_epochs=2)\nmodel = dict(depth=1)',
+     r'other settings than those of .*vqgan.py: model.depth 1, now 2. Remove .*vqgan to train'),
+    ('train_cfg = dict(by_epoch=True, max_epochs=2)\n'
+     "model = dict(depth=2, start='b/start.pth')", None),
+    ('train_cfg = dict(by_epoch=True, max_epochs=2)\n'
+     "model = dict(depth=2, start='b/other.pth')", 'model.start')])
+def test_a_training_with_other_settings_is_not_taken_for_finished(
+        text: str, message: str | None, tmp_path: Path):
+    stage = make_stages(tmp_path)[0]
+    start = 'a/start.pth' if 'start' in text else None
+    stage.config.write_text(CONFIG.format(model={'depth': 2, 'start': start}))
+    run_stages([stage], lambda line: None)
+    torch.save(dict(meta=dict(cfg=text), state_dict={}), stage.checkpoint)
+    if message is None:     # the folder was moved
+        run_stages([stage], lambda line: None)
+    else:
+        with pytest.raises(StageError, match=f'(?s){message}'):
+            run_stages([stage], lambda line: None)
+
+
 def save_with_hash(path: Path, digest: str) -> None:
     meta = dict(frozen_weights={'data_preprocessor.tokenizer': digest})
     torch.save(dict(meta=meta, state_dict={'w': torch.zeros(1)}), path)

@@ -228,8 +228,7 @@ class DenseStudy:
         folder = self.work_dir / name
         path = folder / 'config.py'
         cfg.work_dir = str(folder)
-        if not path.is_file():
-            write_config(cfg, path)
+        write_config(cfg, path)
         return Stage(name, path, folder)
 
     def _cell(self, name: str, settings: Mapping[str, Any],

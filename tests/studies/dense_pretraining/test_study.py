@@ -92,6 +92,13 @@ def test_a_training_has_the_drawn_pictures(kind: str, library: str, study: Dense
     assert scratch.model.backbone.init_cfg is None
 
 
+def test_a_training_has_its_rate_where_another_one_was_begun(study: DenseStudy):
+    for rate in (1e-3, 5e-4):
+        cfg = study.task_config('detector', 'scratch', 3, 1, rate, None)
+        stage = study._stage('detector', cfg)
+        assert stage.cfg.optim_wrapper.optimizer.lr == rate
+
+
 @pytest.mark.parametrize('kind', ['detector', 'detector-600'])
 def test_a_rate_is_chosen_by_the_objects_of_the_drawn_pictures_alone(kind: str, study: DenseStudy):
     pytest.importorskip('mmdet')
