@@ -26,6 +26,8 @@ def parse_args(words: list[str] | None = None) -> argparse.Namespace:
                                  Path('configs/digits/upernet.py')],
                         help='trainings whose model.backbone.init_cfg names a checkpoint')
     parser.add_argument('--out', type=Path, required=True, help='folder of runs and table')
+    parser.add_argument('--starts', nargs='+', choices=list(STARTS), default=list(STARTS),
+                        help='where the encoder comes from (default: both)')
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2], help='one run for each')
     parser.add_argument('--cfg-options', nargs='+', default=[], help='see tools/train.py')
     return parser.parse_args(words)
@@ -36,7 +38,7 @@ def main(words: list[str] | None = None) -> None:
     args = parse_args(words)
     rows = []
     for config in args.configs:
-        for start in STARTS:
+        for start in args.starts:
             results = [scores_of(config, start, seed, args.cfg_options, args.out, say)
                        for seed in args.seeds]
             rows.append((config.stem, start, results))

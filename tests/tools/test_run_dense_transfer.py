@@ -52,6 +52,13 @@ def test_finished_runs_become_a_table(tmp_path: Path, capsys: pytest.CaptureFixt
                                       '| a | from scratch | 21.0 ± 1.4 |']
 
 
+def test_one_start_alone(tmp_path: Path):
+    record(tmp_path / 'a_pre-trained_0', ['randomness.seed=0'], dict(mIoU=40.))
+    transfer.main(['configs/a.py', '--out', str(tmp_path), '--seeds', '0',
+                   '--starts', 'pre-trained'])
+    assert 'from scratch' not in (tmp_path / 'table.md').read_text()
+
+
 def test_run_with_other_options_is_not_taken_for_this_one(tmp_path: Path):
     record(tmp_path / 'a_pre-trained_0', ['randomness.seed=0', 'x=1'], dict(mIoU=1.))
     with pytest.raises(ValueError, match=r'a_pre-trained_0.* other settings .*x=1'):
