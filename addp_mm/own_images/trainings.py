@@ -17,7 +17,7 @@ from mmengine.config import Config
 
 from ..checkpoints.weight_files import load_checkpoint, sha256_of
 from ..config_file import change_config, read_config_file
-from ..engine.hooks import FROZEN_WEIGHTS
+from ..engine.hooks import FROZEN_WEIGHTS, START_VALUES
 from ..engine.interruption import PARENT
 from ..engine.run_settings import differences, in_words, read_settings, settings_of
 from ..result_folder import try_lock
@@ -185,13 +185,15 @@ def check_finished(stage: Stage) -> None:
     """
     if stage.is_finished:
         meta = load_checkpoint(stage.checkpoint)['meta']
-        _check_inputs(stage, meta.get(FROZEN_WEIGHTS, {}))
+        _check_inputs(stage, meta.get(FROZEN_WEIGHTS, {}), 'checkpoint')
+        _check_inputs(stage, meta.get(START_VALUES, {}), 'init_cfg.checkpoint')
         _check_settings(stage, meta.get('cfg'))
 
 
-def _check_inputs(stage: Stage, used: Mapping[str, str]) -> None:
+def _check_inputs(stage: Stage, used: Mapping[str, str], key: str) -> None:
+    """Compare hashes of files, by the modules that read them, to those that the config names."""
     for module, digest in used.items():
-        path = get_setting(stage.cfg, f'model.{module}.checkpoint')
+        path = get_setting(stage.cfg, f'model.{module}.{key}')
         if path is not None and Path(path).is_file() and sha256_of(path) != digest:
             raise StageError(
                 f'{_shorten(stage.checkpoint)} was trained with another {module.split(".")[-1]} '

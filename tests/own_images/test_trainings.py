@@ -148,6 +148,20 @@ def test_a_training_with_other_settings_is_not_taken_for_finished(
             run_stages([stage], lambda line: None)
 
 
+def test_other_start_values_are_found_out(tmp_path: Path):
+    stage, start = make_stages(tmp_path)[0], tmp_path / 'start.pth'
+    torch.save({'w': torch.zeros(1)}, start)
+    stage.config.write_text(
+        CONFIG.format(model={'backbone': {'init_cfg': {'checkpoint': str(start)}}}))
+    run_stages([stage], lambda line: None)
+    meta = dict(start_values={'backbone': sha256_of(start)})
+    torch.save(dict(meta=meta, state_dict={}), stage.checkpoint)
+    run_stages([stage], lambda line: None)
+    torch.save({'w': torch.ones(1)}, start)
+    with pytest.raises(StageError, match='trained with another backbone than .*start.pth'):
+        run_stages([stage], lambda line: None)
+
+
 def save_with_hash(path: Path, digest: str) -> None:
     meta = dict(frozen_weights={'data_preprocessor.tokenizer': digest})
     torch.save(dict(meta=meta, state_dict={'w': torch.zeros(1)}), path)

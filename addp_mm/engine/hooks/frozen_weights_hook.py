@@ -1,15 +1,19 @@
-"""A checkpoint remembers which frozen weights it was trained with."""
+"""A checkpoint remembers which frozen weights and start values it was trained with."""
 from __future__ import annotations
+
+from pathlib import Path
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from ...checkpoints.weight_files import sha256_of
 from ...models.layers import FrozenModule
 from ...registry import HOOKS
 from ..unwrapped import unwrapped
 
 FROZEN_WEIGHTS = 'frozen_weights'       # where the hashes stand in a checkpoint's meta
+START_VALUES = 'start_values'           # and those of the files in init_cfg
 
 
 @HOOKS.register_module()
@@ -17,20 +21,25 @@ class FrozenWeightsHook(Hook):
     """Writes the hashes of the frozen files into checkpoints, compares them on resume.
 
     Frozen weights (tokenizer, token predictor) are not in a checkpoint. A resumed run with other
-    ones would go on, with targets that mean something else.
+    ones would go on, with targets that mean something else. The files that a run takes its start
+    values from are noted too, for those who want to know whether it would start so again.
     """
 
     def __init__(self) -> None:
         self._hashes: dict[str, str] | None = None
+        self._starts: dict[str, str] | None = None
 
     def before_train(self, runner: Runner) -> None:
         """Hash the files now: they may change while the run goes on with what it has read."""
         if is_main_process():
             self._present_hashes(runner)
+            if self._starts is None:
+                self._starts = _hashes_of_starts(runner)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Note the SHA-256 of each frozen file, by the module's name, in the meta data."""
+        """Note the SHA-256 of each file, by the module's name, in the meta data."""
         checkpoint['meta'][FROZEN_WEIGHTS] = self._present_hashes(runner)
+        checkpoint['meta'][START_VALUES] = self._starts or {}
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Compare the frozen files with those of the checkpoint that is resumed.
@@ -40,6 +49,7 @@ class FrozenWeightsHook(Hook):
         """
         if not runner._resume:
             return
+        self._starts = checkpoint.get('meta', {}).get(START_VALUES, {})
         saved = checkpoint.get('meta', {}).get(FROZEN_WEIGHTS, {})
         for name, present in self._present_hashes(runner).items():
             if name not in saved:
@@ -61,3 +71,10 @@ class FrozenWeightsHook(Hook):
 def _frozen_modules(runner: Runner) -> dict[str, FrozenModule]:
     modules = unwrapped(runner.model).named_modules()
     return {n: m for n, m in modules if isinstance(m, FrozenModule)}
+
+
+def _hashes_of_starts(runner: Runner) -> dict[str, str]:
+    starts = {name: getattr(module, 'init_cfg', None)
+              for name, module in unwrapped(runner.model).named_modules()}
+    return {name: sha256_of(start['checkpoint']) for name, start in starts.items()
+            if isinstance(start, dict) and Path(start.get('checkpoint') or '').is_file()}

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.hooks import Hook
+from mmengine.model import BaseModule
 from mmengine.runner import Runner
 from torch import nn
 
 from addp_mm.checkpoints.weight_files import load_checkpoint, sha256_of
 from addp_mm.registry import MODELS
-from tests.helpers.tiny_training import make_config, write_images
+from tests.helpers.tiny_training import TinyModel, make_config, write_images
 
 
 @MODELS.register_module()
@@ -81,3 +82,39 @@ def test_hash_is_of_what_the_run_has_read(config, tmp_path):
     checkpoint = load_checkpoint(tmp_path / 'run' / 'epoch_2.pth')
     assert checkpoint['meta']['frozen_weights'] == {'frozen': before}
     assert sha256_of(tmp_path / 'teacher.pth') != before
+
+
+@MODELS.register_module()
+class TinyStart(BaseModule):
+    """Something with start values of a file."""
+
+    def __init__(self, init_cfg: dict | None = None) -> None:
+        super().__init__(init_cfg)
+        self.weight = nn.Parameter(torch.zeros(2))
+
+
+@MODELS.register_module()
+class TinyStarted(TinyModel):
+    """With such a part."""
+
+    def __init__(self, backbone: dict, frozen: dict) -> None:
+        super().__init__(frozen)
+        self.backbone = MODELS.build(backbone)
+
+
+def test_start_values_are_noted_and_stay_those_of_the_first_start(config, tmp_path):
+    path = tmp_path / 'start.pth'
+    torch.save(dict(state_dict=TinyStart().state_dict()), path)
+    start = dict(type='Pretrained', checkpoint=str(path))
+    config['model'].update(type='TinyStarted', backbone=dict(type='TinyStart', init_cfg=start))
+    config.update(resume=False, work_dir=str(tmp_path / 'new'))
+    config['train_cfg']['max_epochs'] = 1
+    Runner(**config).train()
+    first = sha256_of(path)
+    meta = load_checkpoint(tmp_path / 'new' / 'epoch_1.pth')['meta']
+    assert meta['start_values'] == {'backbone': first}
+    torch.save(dict(state_dict=dict(weight=torch.ones(2))), path)
+    config['train_cfg']['max_epochs'] = 2
+    Runner(**config | dict(resume=True, experiment_name='third')).train()
+    meta = load_checkpoint(tmp_path / 'new' / 'epoch_2.pth')['meta']
+    assert meta['start_values'] == {'backbone': first} != {'backbone': sha256_of(path)}
