@@ -11,7 +11,7 @@ from mmengine.runner import BaseLoop, EpochBasedTrainLoop, FlexibleRunner, Runne
 from torch.utils.data import BatchSampler
 
 from ..datasets.numbered_sampler import number_indices
-from .run_settings import Differences, differences, in_words, read_settings, settings_of
+from .run_settings import Differences, changes_since, in_words
 
 PROCESSES, EPOCH_LENGTH = 'num_processes', 'epoch_length'       # in a checkpoint's meta
 _LENGTH_OF_RUN = ('optim_wrapper', 'param_scheduler', 'auto_scale_lr', 'train_cfg',
@@ -57,9 +57,7 @@ def check_model(runner: Runner, checkpoint: Mapping[str, Any]) -> None:
 def changed_settings(runner: Runner, checkpoint: Mapping[str, Any]) -> Differences:
     """What decides over a run and is not as it was when a checkpoint was written."""
     meta = checkpoint['meta']
-    found = differences(read_settings(meta.get('cfg') or ''), settings_of(runner.cfg))
-    if not meta.get('cfg') or not runner.cfg:
-        found = {}
+    found = changes_since(meta, runner.cfg)
     processes = meta.get(PROCESSES, runner.world_size)
     if processes != runner.world_size:
         found[PROCESSES] = processes, runner.world_size

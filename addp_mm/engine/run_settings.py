@@ -65,6 +65,18 @@ def differences(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> Differenc
     return found
 
 
+def changes_since(meta: Mapping[str, Any], cfg: Config) -> Differences:
+    """What decides over a run and is not as it was when a checkpoint was written.
+
+    Args:
+        meta: The meta data of the checkpoint; without a config, as other tools leave it, nothing
+            is found.
+        cfg: The present config.
+    """
+    text = meta.get('cfg')
+    return differences(read_settings(text), settings_of(cfg)) if text and cfg else {}
+
+
 def settings_of(cfg: Config) -> dict[str, Any]:
     """The settings of a config, in the form in which a checkpoint's are read."""
     return read_settings(cfg.pretty_text)

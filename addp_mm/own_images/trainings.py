@@ -19,7 +19,7 @@ from ..checkpoints.weight_files import load_checkpoint, sha256_of
 from ..config_file import change_config, read_config_file
 from ..engine.hooks import FROZEN_WEIGHTS, START_VALUES
 from ..engine.interruption import PARENT
-from ..engine.run_settings import differences, in_words, read_settings, settings_of
+from ..engine.run_settings import changes_since, in_words
 from ..result_folder import try_lock
 from .training_log import StageLog, explain_failure
 
@@ -187,7 +187,7 @@ def check_finished(stage: Stage) -> None:
         meta = load_checkpoint(stage.checkpoint)['meta']
         _check_inputs(stage, meta.get(FROZEN_WEIGHTS, {}), 'checkpoint')
         _check_inputs(stage, meta.get(START_VALUES, {}), 'init_cfg.checkpoint')
-        _check_settings(stage, meta.get('cfg'))
+        _check_settings(stage, meta)
 
 
 def _check_inputs(stage: Stage, used: Mapping[str, str], key: str) -> None:
@@ -201,11 +201,8 @@ def _check_inputs(stage: Stage, used: Mapping[str, str], key: str) -> None:
                 'it again, or put the earlier file back.')
 
 
-def _check_settings(stage: Stage, used: str | None) -> None:
-    if not used:        # a checkpoint of another tool
-        return
-    found = {name: pair
-             for name, pair in differences(read_settings(used), settings_of(stage.cfg)).items()
+def _check_settings(stage: Stage, meta: Mapping[str, Any]) -> None:
+    found = {name: pair for name, pair in changes_since(meta, stage.cfg).items()
              if not _is_moved(*pair)}
     if found:
         raise StageError(
