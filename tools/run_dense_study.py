@@ -1,13 +1,16 @@
 r"""Which pre-training helps detection and segmentation: rows, labelled pictures, seeds.
 
-  python tools/run_dense_study.py --data work_dirs/nuclei
-  python tools/run_dense_study.py --data work_dirs/nuclei --rows scratch addp pixels mae \
+  python tools/run_dense_study.py --data data/nuclei
+  python tools/run_dense_study.py --data data/nuclei --rows scratch addp pixels mae \
       --labelled 32 --parts linear detector --seeds 0
+  python tools/run_dense_study.py --data data/mine --records work_dirs/mine/records \
+      --work-dir work_dirs/mine
 
-DATA is what tools/prepare_annotations.py writes. Each cell leaves a small record as JSON; the same
-command goes on where it was stopped, also with other rows, and several processes share the cells.
-Prints a table and writes it to RECORDS/table.md. What each row changes stands in
-addp_mm/studies/dense_pretraining/rows.py.
+DATA holds the pictures in images/ and in annotations/ what tools/prepare_annotations.py writes.
+Each cell leaves a small record as JSON; the same command goes on where it was stopped, also with
+other rows, and several processes share the cells. The records that are shipped are of the nuclei:
+other pictures need another folder. Prints a table and writes it to RECORDS/table.md. What each row
+changes stands in addp_mm/studies/dense_pretraining/rows.py.
 """
 from __future__ import annotations
 

@@ -41,6 +41,7 @@ _NO_PRE_NORM = {'model.backbone.pre_norm': False}
 _NO_DROPOUT = {'model.backbone.drop_rate': 0., 'model.neck.drop_rate': 0.}
 _DIFFUSION = 'model.data_preprocessor.diffusion.'
 _LOW_RATIOS = {_DIFFUSION + 'mask_ratio.min_ratio': 0.1}
+_CLEAN = {_DIFFUSION + 'mask_ratio.min_ratio': 0.02, _DIFFUSION + 'mask_ratio.max_ratio': 0.15}
 _PER_IMAGE = {_DIFFUSION + 'per_image': True}
 _JOINT = {
     'model.pixel_head': dict(
@@ -90,6 +91,11 @@ ROWS = {
     'joint': Row('ADDP with the pixels of hidden patches, without `pre_norm` and dropout', 'Pixels '
                  'and tokens at once, from random start values, a ratio for each image.',
                  options=_JOINT | _NO_PRE_NORM | _NO_DROPOUT | _PER_IMAGE, frozen=_NO_NORM),
+    'clean': Row('ADDP of nearly clean pictures, ratios from 0.02 to 0.15', 'What the encoder '
+                 'reads where next to nothing is noise.', options=_CLEAN),
+    'warmed': Row('ADDP as in the paper, from the weights of nearly clean pictures', 'Whether '
+                  'clean pictures first show the encoder what stands where.',
+                  starts_from='clean'),
     'own': Row("ADDP from MAE's weights, the encoder at a tenth of the rate", 'Clean pixels first, '
                'then the noise: what own images train with.', 'own', frozen=_NO_NORM,
                starts_from='mae'),

@@ -1,11 +1,12 @@
 """Runs the study cell by cell; what has a record is not run again."""
 from __future__ import annotations
 
+import hashlib
 import json
 import resource
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ from mmengine.config import Config
 from ...atomic_write import write_json
 from ...own_images.configs import write_config
 from ...own_images.trainings import Stage, run_stage
-from ...result_folder import ResultFolder
+from ...result_folder import ResultFolder, other_settings
 from ..dense_transfer import read_scores
-from ..frozen_tokens import FrozenEncoder, find_pictures
+from ..frozen_tokens import PARTS, FrozenEncoder, Picture, find_pictures
 from ..linear_patches import LinearFit, LinearPatches, draw_pictures
 from .rows import Row
 
@@ -77,7 +78,8 @@ class DenseStudy:
         """The linear layer on frozen tokens; None if another process measures it.
 
         Raises:
-            ValueError: If the record was made with other settings; see also ``LinearPatches``.
+            ValueError: If the record was made with other settings or of other pictures; see also
+                ``LinearPatches``.
         """
         return self._cell(f'linear/{name}_{labelled}', dict(seeds=list(seeds)),
                           lambda: self._measure_linear(name, labelled, seeds))
@@ -97,7 +99,7 @@ class DenseStudy:
             Scores on the validation pictures in percent; None if another process works on it.
 
         Raises:
-            ValueError: If the record was made with another rate.
+            ValueError: If the record was made with another rate or of other pictures.
         """
         if rate is None:
             rate = self.choose_rate(kind, name)
@@ -151,7 +153,7 @@ class DenseStudy:
         cfg = self._config('addp', self._encoder(row, row.frozen))
         encoder = FrozenEncoder.from_config(cfg, None if checkpoint is None else str(checkpoint))
         training, validation = (find_pictures(self.data, part)
-                                for part in ('training', 'validation'))
+                                for part in PARTS)
         return LinearPatches(encoder, self.fit).measure(training, validation, labelled, seeds)
 
     def _run_task(self, kind: str, name: str, labelled: int, seed: int, rate: float,
@@ -233,7 +235,33 @@ class DenseStudy:
 
     def _cell(self, name: str, settings: Mapping[str, Any],
               measure: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+        self._check_pictures()
         return ResultFolder(self.records).make(name, measure, settings)
+
+    def _check_pictures(self) -> None:
+        """See that the records are of the study's own pictures; the first call notes which.
+
+        Raises:
+            ValueError: If they are of others.
+        """
+        folder = ResultFolder(self.records)
+        if other_settings(folder.file('pictures'), self._pictures):
+            raise ValueError(f'The records in {self.records} are of other pictures or label maps '
+                             f'than those in {self.data}: name another folder for records.')
+        folder.make('pictures', dict, self._pictures)
+
+    @cached_property
+    def _pictures(self) -> dict[str, str]:
+        """A hash of the pictures and label maps of each part, in order."""
+        return {part: _hash(find_pictures(self.data, part)) for part in PARTS}
+
+
+def _hash(pictures: Sequence[Picture]) -> str:
+    digest = hashlib.sha256()
+    for picture in pictures:
+        for values in picture.read():
+            digest.update(str(values.shape).encode() + values.tobytes())
+    return digest.hexdigest()
 
 
 def _seconds_of_children() -> float:

@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -60,6 +62,17 @@ def test_a_cell_is_measured_once_and_refuses_other_settings(study: DenseStudy):
     assert study.linear('scratch', 2, seeds=[0])['mean'] == -1.     # from the record
     with pytest.raises(ValueError, match='made with other settings'):
         study.linear('scratch', 2, seeds=[0, 1])
+
+
+def test_records_of_other_pictures_are_refused(study: DenseStudy, tmp_path: Path):
+    study.linear('scratch', 2, seeds=[0])
+    other = tmp_path / 'other'
+    shutil.copytree(study.data, other)
+    assert replace(study, data=other).linear('scratch', 2, seeds=[0]) is not None  # only moved
+    picture = find_pictures(other, 'training')[0]
+    cv2.imwrite(str(picture.image), 255 - cv2.imread(str(picture.image)))
+    with pytest.raises(ValueError, match='are of other pictures or label maps'):
+        replace(study, data=other).linear('scratch', 2, seeds=[0])
 
 
 def test_every_part_draws_the_same_pictures(study: DenseStudy, data: Path):
