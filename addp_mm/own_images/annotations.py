@@ -4,6 +4,7 @@ Shapes: H x W pixels of an image.
 """
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -15,11 +16,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..result_folder import SETTINGS, other_settings
 from .images import hold_out
 from .labels import LabelledImages
 
 PARTS = ('train', 'val')
-_SETTINGS = 'settings.json'
 
 
 def write_annotations(found: LabelledImages, out: Path, held_out: Path | None,
@@ -35,7 +36,8 @@ def write_annotations(found: LabelledImages, out: Path, held_out: Path | None,
         out: Where it goes. It appears whole or not at all.
         held_out: List file of the images to validate with, one path a line; None: what an
             ``index.json`` beside the images says, else a tenth by fixed chance.
-        settings: What it is made of; a second call with the same leaves everything as it is.
+        settings: Where it comes from. They are kept with digests of the labels and of what is held
+            out; a second call with the same of all leaves everything as it is.
         say: Takes a line for each note.
 
     Returns:
@@ -44,9 +46,10 @@ def write_annotations(found: LabelledImages, out: Path, held_out: Path | None,
     Raises:
         ValueError: If ``out`` holds something else, or a part would have no image.
     """
-    if _is_complete(out, settings):
-        return out
     val = choose_held_out(found, held_out)
+    settings = settings | _digests(found, val)
+    if _is_complete(out, settings, say):
+        return out
     partial = out.with_name(f'.{out.name}.{os.getpid()}.partial')
     (partial / 'maps').mkdir(parents=True)
     try:
@@ -54,7 +57,7 @@ def write_annotations(found: LabelledImages, out: Path, held_out: Path | None,
             images = [image for image in found.images if (image['id'] in val) == (part == 'val')]
             _write_part(found, images, partial, part)
         num_hidden = _write_maps(found, partial / 'maps')
-        (partial / _SETTINGS).write_text(json.dumps(settings, indent=2) + '\n')
+        (partial / SETTINGS).write_text(json.dumps(settings, indent=2) + '\n')
         out.parent.mkdir(parents=True, exist_ok=True)
         os.replace(partial, out)
     finally:
@@ -163,12 +166,27 @@ def _indexed(found: LabelledImages) -> set[int] | None:
             if splits.get(Path(image['file_name']).stem.lstrip('0') or '0') == 'val'}
 
 
-def _is_complete(out: Path, settings: dict[str, Any]) -> bool:
+def _digests(found: LabelledImages, val: set[int]) -> dict[str, str]:
+    """What the labels and the choice of images to validate with are told from others by."""
+    labels = [found.images, found.annotations, found.categories]
+    held_out = sorted(image['file_name'] for image in found.images if image['id'] in val)
+    return {
+        f'{name}_sha256': hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        for name, content in (('labels', labels), ('held_out', held_out))}
+
+
+def _is_complete(out: Path, settings: dict[str, str], say: Callable[[str], None]) -> bool:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
-    path = out / _SETTINGS
-    found = json.loads(path.read_text()) if path.is_file() else 'something else'
-    if found == settings:
-        return True
-    raise ValueError(f'{out} holds {found}, expected an empty or new folder for {settings}: name '
-                     'another --out, or remove this one.')
+    path, wanted = out / SETTINGS, settings
+    if not path.is_file():
+        raise ValueError(f'{out} holds something else, expected an empty or new folder: name '
+                         'another --out.')
+    if '_sha256' not in path.read_text(encoding='utf-8'):
+        say(f'WARNING: {out} was written before labels were compared: it is kept as it is, even if '
+            'they were changed since. Remove it to have it written again.')
+        wanted = {name: x for name, x in settings.items() if not name.endswith('_sha256')}
+    if trouble := other_settings(path, wanted):
+        raise ValueError(f'{out} was made of something else ({trouble}), and nothing is replaced; '
+                         'expected an empty or new folder: name another --out, or remove this one.')
+    return True

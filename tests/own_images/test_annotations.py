@@ -67,6 +67,32 @@ def test_what_is_there_is_neither_repeated_nor_replaced(found: LabelledImages, t
         write_annotations(found, tmp_path / 'full', None, SETTINGS, say_nothing)
 
 
+def test_other_labels_or_another_choice_under_the_same_settings_are_refused(
+        found: LabelledImages, tmp_path: Path):
+    listed = tmp_path / 'list.txt'
+    listed.write_text(f'{found.root}/x/001.png\n')
+    out = write_annotations(found, tmp_path / 'out', listed, SETTINGS, say_nothing)
+    listed.write_text(f'{found.root}/x/002.png\n')
+    with pytest.raises(ValueError, match=r'out was made of something else \(held_out_sha256'):
+        write_annotations(found, out, listed, SETTINGS, say_nothing)
+    listed.write_text(f'{found.root}/x/001.png\n')
+    write_annotations(found, out, listed, SETTINGS, say_nothing)
+    found.annotations.pop()
+    with pytest.raises(ValueError, match=r'something else \(labels_sha256'):
+        write_annotations(found, out, listed, SETTINGS, say_nothing)
+
+
+def test_what_was_written_without_digests_is_kept_with_a_word(found: LabelledImages,
+                                                              tmp_path: Path):
+    out = write_annotations(found, tmp_path / 'out', None, SETTINGS, say_nothing)
+    (out / 'settings.json').write_text(json.dumps(SETTINGS))
+    said: list[str] = []
+    assert write_annotations(found, out, None, SETTINGS, said.append) == out
+    assert len(said) == 1 and 'written before labels were compared' in said[0]
+    with pytest.raises(ValueError, match='category'):
+        write_annotations(found, out, None, dict(category='other'), say_nothing)
+
+
 def test_nothing_stays_of_a_writing_that_failed(found: LabelledImages, tmp_path: Path):
     found.annotations[:2] = []      # of the first image, the only one held out
     listed = tmp_path / 'list.txt'
