@@ -2,7 +2,7 @@ r"""Labelled objects as mmdet and mmseg read them: COCO files and maps of classe
 
 Three layouts are read: label images of the same names as the images (0 background, another value
 for each object), a file in COCO's format, and, without LABELS, a folder of folders that each hold
-images/ (one picture) and masks/ (one mask of 0 and 255 an object). For example
+images/ (one picture) and masks/ (one mask an object: 0 and another value). For example
 
   python tools/prepare_annotations.py data/nuclei/images data/nuclei/instances \
       --category nucleus --out data/nuclei/annotations

@@ -16,13 +16,14 @@ from scipy import ndimage
 from ..datasets.coco_file import coco_fault
 from ..datasets.digit_scenes import describe_mask
 from ..datasets.image_folder import EXTENSIONS
-from ..datasets.image_reader import read_pixels, read_values, shown_size
+from ..datasets.image_reader import read_values, shown_size
 from ..datasets.labelled_pictures import lies_in_box
+from .object_masks import read_object_mask
 
 MAX_CATEGORIES = 254    # of maps with 8 bits, beside the background
 _LOSSY = ('.jpg', '.jpeg')
 _ALL_OF_8_BITS = 255
-_WHITE = 127            # of masks: what is brighter belongs to the object
+_MOST = 0.5             # of a picture: an object that covers more is unusual
 _Content = TypeVar('_Content')
 
 
@@ -52,7 +53,7 @@ def read_labels(images: Path, labels: Path | None, category: str = 'object',
 
     Args:
         images: Folder of images, or with ``labels=None`` a folder of folders, each with ``images/``
-            (one picture) and ``masks/`` (one mask of 0 and 255 an object).
+            (one picture) and ``masks/`` (one mask an object, see ``object_masks``).
         labels: A folder of label images (0 background, another value for each object), of the same
             names as the images but for their endings; or a file in COCO's format.
         category: Name of the objects where the labels have none.
@@ -131,8 +132,13 @@ def _read_masks(root: Path, category: str) -> LabelledImages:
         raise ValueError(
             f'Expected folders with images/ and masks/ in {root}, found none. For other layouts '
             'name the labels too: a folder of label images, or a file in COCO\'s format.')
-    return _collect(root, category, ((_only_image(folder), _objects_of_masks(folder))
-                                     for folder in folders))
+    found = _collect(root, category, ((_only_image(folder), _objects_of_masks(folder))
+                                      for folder in folders))
+    areas = {image['id']: image['width'] * image['height'] for image in found.images}
+    if num_large := sum(x['area'] > _MOST * areas[x['image_id']] for x in found.annotations):
+        found.notes.append(f'WARNING: {num_large} of {len(found.annotations)} masks cover more '
+                           'than half of their picture: if they mark the background, invert them.')
+    return found
 
 
 def _only_image(folder: Path) -> Path:
@@ -146,7 +152,7 @@ def _objects_of_masks(folder: Path) -> Callable[[tuple[int, int]], Iterator[np.n
     def read(size: tuple[int, int]) -> Iterator[np.ndarray]:
         for path in _image_files(folder / 'masks'):
             _check_size(path, size, folder)
-            yield _read(read_pixels, path).max(-1) > _WHITE
+            yield _read(read_object_mask, path)
     return read
 
 

@@ -71,6 +71,23 @@ def test_one_mask_an_object(tmp_path: Path):
     check_objects(found)
 
 
+def test_masks_that_may_be_inverted_are_counted(tmp_path: Path):
+    save_image(tmp_path / 'a/images/a.png')
+    for value in (7, 9):
+        save_labels(tmp_path / f'a/masks/{value}.png', (draw_labels() == value).astype(np.uint8))
+    assert read_labels(tmp_path, None).notes == []
+    save_labels(tmp_path / 'a/masks/9.png', ((draw_labels() != 9) * 255).astype(np.uint8))
+    assert read_labels(tmp_path, None).notes[-1].startswith(
+        'WARNING: 1 of 2 masks cover more than half of their picture')
+
+
+def test_masks_that_do_not_tell_what_they_mark_are_named(tmp_path: Path):
+    save_image(tmp_path / 'a/images/a.png')
+    save_labels(tmp_path / 'a/masks/1.png', draw_labels())
+    with pytest.raises(ValueError, match='1.png cannot be read .it has 3 values from 0 to 9'):
+        read_labels(tmp_path, None)
+
+
 def test_a_coco_file_is_taken_as_it_is(folder: Path):
     first = read_labels(folder / 'images', folder / 'labels')
     write_coco(folder / 'all.json', first)
