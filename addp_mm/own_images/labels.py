@@ -4,7 +4,6 @@ Shapes: H x W pixels of an image.
 """
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +12,10 @@ from typing import Any, TypeVar
 import numpy as np
 from scipy import ndimage
 
-from ..datasets.coco_file import coco_fault
 from ..datasets.digit_scenes import describe_mask
 from ..datasets.image_folder import EXTENSIONS
 from ..datasets.image_reader import read_values, shown_size
-from ..datasets.labelled_pictures import lies_in_box
+from .coco_labels import complete_objects, read_coco_file
 from .object_masks import read_object_mask
 
 MAX_CATEGORIES = 254    # of maps with 8 bits, beside the background
@@ -81,13 +79,7 @@ def read_labels(images: Path, labels: Path | None, category: str = 'object',
 
 def read_coco(images: Path, path: Path) -> LabelledImages:
     """Read and check a file in COCO's format, see :func:`read_labels`."""
-    try:
-        content = json.loads(path.read_text())
-        found = LabelledImages(images, *(content[key] for key in
-                                         ('images', 'annotations', 'categories')))
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f'{path} is not in COCO\'s format: expected JSON with images, annotations '
-                         f'and categories ({type(error).__name__}: {error}).') from error
+    found = LabelledImages(images, *read_coco_file(path))
     missing = [image['file_name'] for image in found.images
                if not (images / image['file_name']).is_file()]
     if missing:
@@ -100,30 +92,13 @@ def read_coco(images: Path, path: Path) -> LabelledImages:
                          'others off.')
     for image in found.images:
         _check_size((images / image['file_name']), (image['width'], image['height']), path)
-    if fault := coco_fault(path):
-        raise ValueError(f'{path} {fault}')
-    _check_annotations(found, path)
-    return found
-
-
-def _check_annotations(found: LabelledImages, path: Path) -> None:
     sizes = {image['id']: (image['width'], image['height']) for image in found.images}
-    known_categories = {category['id'] for category in found.categories}
-    for annotation in found.annotations:
-        where = f'The annotation {annotation.get("id")} of {path}'
-        if not annotation.get('segmentation'):
-            raise ValueError(f'{where} has no mask (segmentation), only a box: expected a mask of '
-                             'each object.')
-        if annotation['image_id'] not in sizes:
-            raise ValueError(f'{where} belongs to image {annotation["image_id"]}, which the file '
-                             'does not list.')
-        if annotation['category_id'] not in known_categories:
-            raise ValueError(f'{where} has category {annotation["category_id"]}, which the file '
-                             'does not list.')
-        if not lies_in_box(annotation, sizes[annotation['image_id']]):
-            raise ValueError(f'{where} has a mask (segmentation) that cannot be read, or does not '
-                             'lie in its box: expected run lengths, or polygons of three points '
-                             'and more.')
+    completed = complete_objects(found.annotations, sizes, (x['id'] for x in found.categories),
+                                 path)
+    if num := sum(new != old for new, old in zip(completed, found.annotations, strict=True)):
+        found.notes.append(f'{num} objects had an area of 0 or no iscrowd: filled in.')
+    found.annotations = completed
+    return found
 
 
 def _read_masks(root: Path, category: str) -> LabelledImages:

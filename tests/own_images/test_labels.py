@@ -121,6 +121,15 @@ def test_coco_files_that_do_not_fit_are_refused(folder: Path):
             read_labels(images, path)
 
 
+def test_what_a_coco_file_lacks_for_detectors_is_filled_in(folder: Path):
+    expected = read_labels(folder / 'images', folder / 'labels')
+    write_coco(folder / 'all.json', expected, annotations=[
+        {**x, 'area': 0} | dict(iscrowd=None) for x in expected.annotations])
+    found = read_labels(folder / 'images', folder / 'all.json')
+    assert found.annotations == expected.annotations
+    assert found.notes == ['4 objects had an area of 0 or no iscrowd: filled in.']
+
+
 def test_labels_of_another_size_are_refused(folder: Path):
     save_labels(folder / 'labels/a.png', np.ones((5, 8), np.uint16))
     with pytest.raises(ValueError, match=r'labels.a.png has 8 x 5 pixels, expected 8 x 6'):
