@@ -5,6 +5,7 @@ Boxes are (x, y, width, height) in pixels; sizes are (width, height).
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,14 @@ _LOOSE, _LOOSE_PIXELS = 0.5, 3
 _GOOD, _WORSE = 0.9, 0.75
 
 
-def read_coco_file(path: Path) -> tuple[list[_Entry], list[_Entry], list[_Entry]]:
-    """Read the images, annotations and categories; widths and heights become integers.
+def read_coco_file(path: Path, root: Path) -> tuple[list[_Entry], list[_Entry], list[_Entry]]:
+    """Read the images, annotations and categories.
+
+    Widths and heights become integers, and each ``file_name`` relative to ``root``.
 
     Raises:
-        ValueError: If something is missing or of another type, or an image is listed twice.
+        ValueError: If something is missing or of another type, or an image is listed twice or not
+            below ``root``.
     """
     if fault := coco_fault(path):
         raise ValueError(f'{path} is not in COCO\'s format: it {fault}')
@@ -34,8 +38,10 @@ def read_coco_file(path: Path) -> tuple[list[_Entry], list[_Entry], list[_Entry]
             if not (isinstance(entry[name], str) and entry[name].strip()):
                 raise ValueError(f'{path} has {entry[name]!r} as {name} in {part}[{number}], '
                                  'expected a text.')
-    images = [image | {side: _whole(image[side], f'{side} of {image["file_name"]} in {path}')
-                       for side in ('width', 'height')} for image in content['images']]
+    images = [image | dict(
+        file_name=_name_below(root, image['file_name'], path),
+        **{side: _whole(image[side], f'{side} of {image["file_name"]} in {path}')
+           for side in ('width', 'height')}) for image in content['images']]
     _check_unique_names(images, path)
     return images, content['annotations'], content['categories']
 
@@ -86,6 +92,18 @@ def _check_unique_names(images: Iterable[_Entry], path: Path) -> None:
             raise ValueError(f'{path} lists {image["file_name"]} more than once in images: give '
                              'all its objects to one entry.')
         seen.add(image['file_name'])
+
+
+def _name_below(root: Path, name: str, path: Path) -> str:
+    """The name of an image relative to a folder, by the path as it is written or by links."""
+    written = root.absolute() / name
+    by_links = Path(os.path.realpath(written.parent), written.name)
+    for file, folder in ((written, root.absolute()), (by_links, Path(os.path.realpath(root)))):
+        file = Path(os.path.normpath(file))
+        if file.is_relative_to(folder := Path(os.path.normpath(folder))):
+            return file.relative_to(folder).as_posix()
+    raise ValueError(f'{path} names {name}, which does not lie below {root}: name the folder that '
+                     'all its pictures lie in.')
 
 
 def _whole(value: Any, name: str) -> int:

@@ -79,7 +79,7 @@ def read_labels(images: Path, labels: Path | None, category: str = 'object',
 
 def read_coco(images: Path, path: Path) -> LabelledImages:
     """Read and check a file in COCO's format, see :func:`read_labels`."""
-    found = LabelledImages(images, *read_coco_file(path))
+    found = LabelledImages(images, *read_coco_file(path, images))
     missing = [image['file_name'] for image in found.images
                if not (images / image['file_name']).is_file()]
     if missing:

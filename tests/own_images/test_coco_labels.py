@@ -79,7 +79,7 @@ def test_types_of_entries(part: str, changes: Any, message: str, tmp_path: Path)
         categories=[dict(id=1, name='cell')])
     path = tmp_path / 'a.json'
     path.write_text(json.dumps(content))
-    width = read_coco_file(path)[0][0]['width']
+    width = read_coco_file(path, tmp_path)[0][0]['width']
     assert width == 80 and isinstance(width, int)
     if isinstance(changes, dict):
         content[part][0] |= changes
@@ -87,7 +87,7 @@ def test_types_of_entries(part: str, changes: Any, message: str, tmp_path: Path)
         content[part] = ['a.png'] if changes is None else None
     path.write_text(json.dumps(content))
     with pytest.raises(ValueError, match=message):
-        read_coco_file(path)
+        read_coco_file(path, tmp_path)
 
 
 def test_an_image_is_listed_once(tmp_path: Path):
@@ -95,4 +95,28 @@ def test_an_image_is_listed_once(tmp_path: Path):
     path = tmp_path / 'a.json'
     path.write_text(json.dumps(dict(images=images, annotations=[], categories=[])))
     with pytest.raises(ValueError, match='lists a.png more than once'):
-        read_coco_file(path)
+        read_coco_file(path, tmp_path)
+
+
+def test_names_are_relative_to_the_folder_of_images(tmp_path: Path):
+    (tmp_path / 'images/x').mkdir(parents=True)
+    (tmp_path / 'link').symlink_to(tmp_path / 'images')
+    names = ['a.png', './b.png', 'x/../c.png', f'{tmp_path}/images/x/d.png',
+             f'{tmp_path}/link/e.png']
+    path = tmp_path / 'a.json'
+
+    def write(names: list[str]) -> None:
+        images = [dict(id=i, file_name=name, width=8, height=6) for i, name in enumerate(names)]
+        path.write_text(json.dumps(dict(images=images, annotations=[], categories=[])))
+
+    write(names)
+    for root in ('images', 'link'):
+        found = [image['file_name'] for image in read_coco_file(path, tmp_path / root)[0]]
+        assert found == ['a.png', 'b.png', 'c.png', 'x/d.png', 'e.png']
+    for name in ('../a.png', f'{tmp_path}/images2/a.png'):
+        write([name])
+        with pytest.raises(ValueError, match='names .*a.png, which does not lie below .*/images:'):
+            read_coco_file(path, tmp_path / 'images')
+    write(['a.png', f'{tmp_path}/images/a.png'])
+    with pytest.raises(ValueError, match='lists a.png more than once'):
+        read_coco_file(path, tmp_path / 'images')
