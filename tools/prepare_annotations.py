@@ -16,7 +16,7 @@ from pathlib import Path
 from addp_mm.cli.run import run
 from addp_mm.own_images.annotations import write_annotations
 from addp_mm.own_images.dense_configs import write_dense_configs
-from addp_mm.own_images.labels import read_labels
+from addp_mm.own_images.labels import CATEGORY, read_labels
 from addp_mm.own_images.next_steps import dense_commands
 
 
@@ -28,7 +28,7 @@ def parse_args(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('labels', type=Path, nargs='?',
                         help='folder of label images, or a file in COCO\'s format')
     parser.add_argument('--out', type=Path, required=True, help='where the annotations go')
-    parser.add_argument('--category', default='object',
+    parser.add_argument('--category', default=CATEGORY,
                         help='name of the objects where the labels have none (default: '
                              '%(default)s)')
     parser.add_argument('--components', action='store_true',

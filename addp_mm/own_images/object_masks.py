@@ -49,8 +49,20 @@ def read_object_mask(path: Path) -> np.ndarray:
     return opaque
 
 
+def check_one_page(path: Path) -> None:
+    """Raise ValueError if a file has several pages of one size, of which one would be read."""
+    picture = open_picture(path.read_bytes())
+    size, num_pages = picture.size, getattr(picture, 'n_frames', 1)
+    if num_pages == 1:
+        return
+    picture.seek(1)
+    if picture.size == size:        # not a smaller copy for viewers
+        raise ValueError(f'it has {num_pages} pages, expected one')
+
+
 def _stored_values(path: Path) -> np.ndarray:
     """(H, W) or (H, W, channels); the last of 2 or 4 channels is the transparency."""
+    check_one_page(path)
     picture = open_picture(path.read_bytes())
     if picture.mode in _NUMBERS:
         return read_values(path)

@@ -161,6 +161,82 @@ def test_masks_of_all_objects_are_told_from_label_images(folder: Path):
     with pytest.raises(ValueError, match='one value at 2 separate places.*--components'):
         read_labels(folder / 'images', folder / 'labels')
     check_objects(read_labels(folder / 'images', folder / 'labels', components=True))
+    for name in ('a.png', 'x/b.tif'):
+        values = np.ones((6, 8), np.uint8)      # the other place is small
+        values[4], values[5, 1:] = 0, 0
+        save_labels(folder / 'labels' / name, values)
+    with pytest.raises(ValueError, match='one value at 2 separate places.*--components'):
+        read_labels(folder / 'images', folder / 'labels')
+
+
+def test_maps_of_classes_are_told_from_label_images(folder: Path):
+    values = np.zeros((6, 8), np.uint8)
+    values[0, ::3], values[4, ::3], values[2, 2] = 1, 2, 3
+    save_labels(folder / 'labels/a.png', draw_labels())
+    for name in ('x/b.tif', 'a.png'):
+        whole = read_labels(folder / 'images', folder / 'labels')
+        assert len(whole.images) == 2       # one of two may be in parts
+        save_labels(folder / 'labels' / name, values)
+    with pytest.raises(ValueError, match='one value at 3 separate places.* 4 of 6 .*--components'):
+        read_labels(folder / 'images', folder / 'labels')
+
+
+def test_specks_and_corners_do_not_part_an_object(folder: Path):
+    values = np.zeros((6, 8), np.uint8)
+    values[:3, :5], values[5, 7] = 1, 1
+    values[3, 5] = 1
+    values[4, :3] = 2
+    for name in ('a.png', 'x/b.tif'):
+        save_labels(folder / 'labels' / name, values)
+    assert len(read_labels(folder / 'images', folder / 'labels').annotations) == 4
+
+
+def test_two_label_images_of_one_name_are_refused(folder: Path):
+    save_image(folder / 'labels/a.jpg')
+    read_labels(folder / 'images', folder / 'labels')
+    save_labels(folder / 'labels/a.tif', draw_labels())
+    with pytest.raises(ValueError, match='a.png and .*a.tif have one name'):
+        read_labels(folder / 'images', folder / 'labels')
+
+
+def test_label_images_of_several_pages_are_refused(folder: Path):
+    pages = [Image.fromarray(draw_labels()), Image.fromarray(draw_labels())]
+    pages[0].save(folder / 'labels/x/b.tif', save_all=True, append_images=pages[1:])
+    with pytest.raises(ValueError, match='b.tif cannot be read .it has 2 pages, expected one'):
+        read_labels(folder / 'images', folder / 'labels')
+    small = pages[1].resize((4, 3))
+    pages[0].save(folder / 'labels/x/b.tif', save_all=True, append_images=[small])
+    check_objects(read_labels(folder / 'images', folder / 'labels'), 2)
+
+
+@pytest.mark.parametrize('value', [-1, np.nan, np.inf])
+def test_values_that_are_no_labels_are_refused(value: float, tmp_path: Path):
+    values = draw_labels().astype(np.float32)
+    values[0, 0] = value
+    save_labels(tmp_path / 'a.tif', values)
+    with pytest.raises(ValueError, match='negative or no finite numbers'):
+        read_label_image(tmp_path / 'a.tif')
+
+
+def test_linked_folders_and_hidden_files(folder: Path):
+    (folder / 'labels/._a.png').write_bytes(b'of macOS')
+    (folder / 'images/._a.png').write_bytes(b'of macOS')
+    for part in ('images', 'labels'):
+        (folder / part / 'x').rename(folder / f'other {part}')
+        (folder / part / 'x').symlink_to(folder / f'other {part}')
+    found = read_labels(folder / 'images', folder / 'labels')
+    assert [image['file_name'] for image in found.images] == ['a.png', 'x/b.jpg']
+    assert not found.notes
+
+
+def test_options_that_change_nothing_are_told(folder: Path):
+    found = read_labels(folder / 'images', folder / 'labels', 'cell')
+    write_coco(folder / 'all.json', found)
+    for category in ('object', 'cell'):
+        assert not read_labels(folder / 'images', folder / 'all.json', category).notes
+    notes = read_labels(folder / 'images', folder / 'all.json', 'dot', components=True).notes
+    assert [note.split(' changes nothing')[0] for note in notes] == [
+        'WARNING: --components is for label images and', 'WARNING: --category dot']
 
 
 def test_images_without_labels_are_left_out_and_counted(folder: Path):

@@ -75,3 +75,10 @@ def test_masks_without_numbers(tmp_path: Path):
     values = np.where(OBJECT, np.nan, 0).astype(np.float32)
     with pytest.raises(ValueError, match='no finite numbers'):
         read(values, tmp_path, 'tif')
+
+
+def test_masks_of_several_pages_are_refused(tmp_path: Path):
+    page = Image.fromarray(OBJECT * np.uint8(255))
+    page.save(tmp_path / 'a.tif', save_all=True, append_images=[page])
+    with pytest.raises(ValueError, match='2 pages'):
+        read_object_mask(tmp_path / 'a.tif')
