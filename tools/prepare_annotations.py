@@ -2,7 +2,7 @@ r"""Labelled objects as mmdet and mmseg read them: COCO files and maps of classe
 
 Three layouts are read: label images of the same names as the images (0 background, another value
 for each object), a file in COCO's format, and, without LABELS, a folder of folders that each hold
-images/ (one picture) and masks/ (one mask of 0 and 255 an object). For example
+images/ (one picture) and masks/ (one mask an object: 0 and another value). For example
 
   python tools/prepare_annotations.py data/nuclei/images data/nuclei/instances \
       --category nucleus --out data/nuclei/annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from addp_mm.cli.run import run
 from addp_mm.own_images.annotations import write_annotations
 from addp_mm.own_images.dense_configs import write_dense_configs
-from addp_mm.own_images.labels import read_labels
+from addp_mm.own_images.labels import CATEGORY, read_labels
 from addp_mm.own_images.next_steps import dense_commands
 
 
@@ -28,7 +28,7 @@ def parse_args(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('labels', type=Path, nargs='?',
                         help='folder of label images, or a file in COCO\'s format')
     parser.add_argument('--out', type=Path, required=True, help='where the annotations go')
-    parser.add_argument('--category', default='object',
+    parser.add_argument('--category', default=CATEGORY,
                         help='name of the objects where the labels have none (default: '
                              '%(default)s)')
     parser.add_argument('--components', action='store_true',

@@ -4,6 +4,7 @@ Shapes: H x W pixels of an image.
 """
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -15,11 +16,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..datasets.image_reader import shown_name
+from ..result_folder import SETTINGS, other_settings
 from .images import hold_out
 from .labels import LabelledImages
+from .text_lists import read_lines
 
 PARTS = ('train', 'val')
-_SETTINGS = 'settings.json'
 
 
 def write_annotations(found: LabelledImages, out: Path, held_out: Path | None,
@@ -33,9 +36,11 @@ def write_annotations(found: LabelledImages, out: Path, held_out: Path | None,
     Args:
         found: The images and their objects.
         out: Where it goes. It appears whole or not at all.
-        held_out: List file of the images to validate with, one path a line; None: what an
+        held_out: List file of the images to validate with, one path a line, relative to the working
+            folder or to that of the list; None: what an
             ``index.json`` beside the images says, else a tenth by fixed chance.
-        settings: What it is made of; a second call with the same leaves everything as it is.
+        settings: Where it comes from. They are kept with digests of the labels and of what is held
+            out; a second call with the same of all leaves everything as it is.
         say: Takes a line for each note.
 
     Returns:
@@ -44,9 +49,10 @@ def write_annotations(found: LabelledImages, out: Path, held_out: Path | None,
     Raises:
         ValueError: If ``out`` holds something else, or a part would have no image.
     """
-    if _is_complete(out, settings):
+    val = choose_held_out(found, held_out, say)
+    settings = settings | _digests(found, val)
+    if _is_complete(out, settings, say):
         return out
-    val = choose_held_out(found, held_out)
     partial = out.with_name(f'.{out.name}.{os.getpid()}.partial')
     (partial / 'maps').mkdir(parents=True)
     try:
@@ -54,7 +60,7 @@ def write_annotations(found: LabelledImages, out: Path, held_out: Path | None,
             images = [image for image in found.images if (image['id'] in val) == (part == 'val')]
             _write_part(found, images, partial, part)
         num_hidden = _write_maps(found, partial / 'maps')
-        (partial / _SETTINGS).write_text(json.dumps(settings, indent=2) + '\n')
+        (partial / SETTINGS).write_text(json.dumps(settings, indent=2) + '\n')
         out.parent.mkdir(parents=True, exist_ok=True)
         os.replace(partial, out)
     finally:
@@ -64,15 +70,17 @@ def write_annotations(found: LabelledImages, out: Path, held_out: Path | None,
     return out
 
 
-def choose_held_out(found: LabelledImages, held_out: Path | None) -> set[int]:
+def choose_held_out(found: LabelledImages, held_out: Path | None,
+                    say: Callable[[str], None]) -> set[int]:
     """Ids of the images to validate with, see :func:`write_annotations`."""
-    val = _listed(found, held_out) if held_out else _indexed(found)
+    source = held_out or found.root.parent / 'index.json'
+    val = _listed(found, held_out, say) if held_out else _indexed(found, source, say)
+    decides = '' if val is None else f': {source} decides that.'
     if val is None:
         val = {image['id'] for image in hold_out(found.images)[1]}
     if not 0 < len(val) < len(found.images):
         raise ValueError(f'{len(val)} of {len(found.images)} labelled images are held out, '
-                         'expected at least one to train with and one to validate with'
-                         + f': {held_out} decides that.' * bool(held_out))
+                         'expected at least one to train with and one to validate with' + decides)
     return val
 
 
@@ -147,28 +155,63 @@ def _write_maps(found: LabelledImages, out: Path) -> int:
     return num_hidden
 
 
-def _listed(found: LabelledImages, held_out: Path) -> set[int]:
-    wanted = {str(Path(line).absolute()) for line in held_out.read_text().splitlines() if line}
-    return {image['id'] for image in found.images
-            if str((found.root / image['file_name']).absolute()) in wanted}
+def _listed(found: LabelledImages, held_out: Path, say: Callable[[str], None]) -> set[int]:
+    """What a list names, relative to the working folder or to the folder of the list."""
+    by_path = {os.path.realpath(found.root / image['file_name']): image['id']
+               for image in found.images}
+    lines = read_lines(held_out)
+    named = [next((by_path[path] for path in (os.path.realpath(line),
+                                              os.path.realpath(held_out.parent / line))
+                   if path in by_path), None) for line in lines]
+    if num_unknown := named.count(None):
+        first = shown_name(lines[named.index(None)])
+        say(f'WARNING: {num_unknown} of {len(lines)} lines of {held_out} name no labelled image of '
+            f'{found.root}, the first {first}.')
+    return {number for number in named if number is not None}
 
 
-def _indexed(found: LabelledImages) -> set[int] | None:
+def _indexed(found: LabelledImages, path: Path, say: Callable[[str], None]) -> set[int] | None:
     """What ``index.json`` beside the images says: entries with ``id`` and ``split``."""
-    path = found.root.parent / 'index.json'
     if not path.is_file():
         return None
-    splits = {str(entry['id']): entry['split'] for entry in json.loads(path.read_text())}
-    return {image['id'] for image in found.images
-            if splits.get(Path(image['file_name']).stem.lstrip('0') or '0') == 'val'}
+    try:
+        entries = json.loads(path.read_text(encoding='utf-8'))
+        splits = {str(entry['id']): entry['split'] for entry in entries}
+    except (ValueError, KeyError, TypeError):
+        say(f'WARNING: {path} is no list of entries with id and split: it does not decide what is '
+            'held out.')
+        return None
+    splits = {_without_zeros(name): split for name, split in splits.items()} | splits
+    stems = ((image['id'], Path(image['file_name']).stem) for image in found.images)
+    return {number for number, stem in stems
+            if splits.get(stem, splits.get(_without_zeros(stem))) == 'val'}
 
 
-def _is_complete(out: Path, settings: dict[str, Any]) -> bool:
+def _without_zeros(name: str) -> str:
+    return name.lstrip('0') or '0'
+
+
+def _digests(found: LabelledImages, val: set[int]) -> dict[str, str]:
+    """What the labels and the choice of images to validate with are told from others by."""
+    labels = [found.images, found.annotations, found.categories]
+    held_out = sorted(image['file_name'] for image in found.images if image['id'] in val)
+    return {
+        f'{name}_sha256': hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        for name, content in (('labels', labels), ('held_out', held_out))}
+
+
+def _is_complete(out: Path, settings: dict[str, str], say: Callable[[str], None]) -> bool:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
-    path = out / _SETTINGS
-    found = json.loads(path.read_text()) if path.is_file() else 'something else'
-    if found == settings:
-        return True
-    raise ValueError(f'{out} holds {found}, expected an empty or new folder for {settings}: name '
-                     'another --out, or remove this one.')
+    path, wanted = out / SETTINGS, settings
+    if not path.is_file():
+        raise ValueError(f'{out} holds something else, expected an empty or new folder: name '
+                         'another --out.')
+    if '_sha256' not in path.read_text(encoding='utf-8'):
+        say(f'WARNING: {out} was written before labels were compared: it is kept as it is, even if '
+            'they were changed since. Remove it to have it written again.')
+        wanted = {name: x for name, x in settings.items() if not name.endswith('_sha256')}
+    if trouble := other_settings(path, wanted):
+        raise ValueError(f'{out} was made of something else ({trouble}), and nothing is replaced; '
+                         'expected an empty or new folder: name another --out, or remove this one.')
+    return True

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,8 @@ def write_dense_configs(found: LabelledImages, annotations: Path, pretrained: Pa
 
     Raises:
         FileNotFoundError: If ``pretrained`` holds no finished ADDP.
-        ValueError: If its encoder has a size without a config to start from.
+        ValueError: If its encoder has a size without a config to start from, or a config that is
+            there starts from another checkpoint.
     """
     config = pretrained / 'configs' / 'addp.py'
     if not config.is_file():
@@ -51,6 +53,8 @@ def write_dense_configs(found: LabelledImages, annotations: Path, pretrained: Pa
                          f'{list(STARTS)}: change those of configs/mmdet and configs/mmseg.')
     changes = (_detection_changes(found, annotations), _segmentation_changes(found, annotations))
     paths = [annotations / 'mask-rcnn.py', annotations / 'upernet.py']
+    for path in filter(Path.is_file, paths):
+        _check_start(path, checkpoint)
     for path, name, change in zip(paths, STARTS[start], changes, strict=True):
         if path.is_file():
             continue
@@ -66,6 +70,16 @@ def write_dense_configs(found: LabelledImages, annotations: Path, pretrained: Pa
             _stretch(cfg)
         write_whole(path, cfg.pretty_text.encode())
     return paths
+
+
+def _check_start(path: Path, checkpoint: Path) -> None:
+    """Raise ValueError if a config, which the user may have changed, names another checkpoint."""
+    cfg = read_config_file(path, import_custom_modules=False)
+    init_cfg = cfg.get('model', {}).get('backbone', {}).get('init_cfg')
+    named = init_cfg.get('checkpoint') if isinstance(init_cfg, dict) else None
+    if named is not None and os.path.realpath(named) != os.path.realpath(checkpoint):
+        raise ValueError(f'{path} starts from {named}, not from {checkpoint}, and nothing is '
+                         'replaced: name another --out, or remove this config.')
 
 
 def _was_stretched(pretrained: Path) -> bool:

@@ -4,7 +4,6 @@ Shapes: H x W pixels of an image.
 """
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,16 +12,18 @@ from typing import Any, TypeVar
 import numpy as np
 from scipy import ndimage
 
-from ..datasets.coco_file import coco_fault
 from ..datasets.digit_scenes import describe_mask
-from ..datasets.image_folder import EXTENSIONS
-from ..datasets.image_reader import read_pixels, read_values, shown_size
-from ..datasets.labelled_pictures import lies_in_box
+from ..datasets.image_reader import images_below, read_values, shown_size
+from .coco_labels import complete_objects, read_coco_file
+from .object_masks import check_one_page, read_object_mask
 
+CATEGORY = 'object'     # a name where the labels have none
 MAX_CATEGORIES = 254    # of maps with 8 bits, beside the background
 _LOSSY = ('.jpg', '.jpeg')
 _ALL_OF_8_BITS = 255
-_WHITE = 127            # of masks: what is brighter belongs to the object
+_MOST = 0.5             # of a picture or of all objects: more is unusual
+_WHOLE = 0.9            # of an object's pixels at one place: the others are specks
+_WITH_CORNERS = np.ones((3, 3))     # pixels that touch at a corner are one place
 _Content = TypeVar('_Content')
 
 
@@ -46,13 +47,13 @@ class LabelledImages:
     notes: list[str] = field(default_factory=list)
 
 
-def read_labels(images: Path, labels: Path | None, category: str = 'object',
+def read_labels(images: Path, labels: Path | None, category: str = CATEGORY,
                 components: bool = False) -> LabelledImages:
     """Read labels in any of the layouts.
 
     Args:
         images: Folder of images, or with ``labels=None`` a folder of folders, each with ``images/``
-            (one picture) and ``masks/`` (one mask of 0 and 255 an object).
+            (one picture) and ``masks/`` (one mask an object, see ``object_masks``).
         labels: A folder of label images (0 background, another value for each object), of the same
             names as the images but for their endings; or a file in COCO's format.
         category: Name of the objects where the labels have none.
@@ -73,20 +74,26 @@ def read_labels(images: Path, labels: Path | None, category: str = 'object',
         found = read_coco(images, labels)
     else:
         found = _read_label_images(images, labels, category, components)
+    found.notes += _unused(found, labels, category, components)
     if not found.annotations:
         raise ValueError(f'There is no object in {labels or images}, expected at least one.')
     return found
 
 
+def _unused(found: LabelledImages, labels: Path | None, category: str,
+            components: bool) -> list[str]:
+    """Notes on what was asked for and does not matter in this layout."""
+    is_coco, notes = labels is not None and labels.is_file(), []
+    if components and (labels is None or is_coco):
+        notes.append('WARNING: --components is for label images and changes nothing here.')
+    if is_coco and category not in (CATEGORY, *(x['name'] for x in found.categories)):
+        notes.append(f'WARNING: --category {category} changes nothing: {labels} has names.')
+    return notes
+
+
 def read_coco(images: Path, path: Path) -> LabelledImages:
     """Read and check a file in COCO's format, see :func:`read_labels`."""
-    try:
-        content = json.loads(path.read_text())
-        found = LabelledImages(images, *(content[key] for key in
-                                         ('images', 'annotations', 'categories')))
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f'{path} is not in COCO\'s format: expected JSON with images, annotations '
-                         f'and categories ({type(error).__name__}: {error}).') from error
+    found = LabelledImages(images, *read_coco_file(path, images))
     missing = [image['file_name'] for image in found.images
                if not (images / image['file_name']).is_file()]
     if missing:
@@ -99,30 +106,13 @@ def read_coco(images: Path, path: Path) -> LabelledImages:
                          'others off.')
     for image in found.images:
         _check_size((images / image['file_name']), (image['width'], image['height']), path)
-    if fault := coco_fault(path):
-        raise ValueError(f'{path} {fault}')
-    _check_annotations(found, path)
-    return found
-
-
-def _check_annotations(found: LabelledImages, path: Path) -> None:
     sizes = {image['id']: (image['width'], image['height']) for image in found.images}
-    known_categories = {category['id'] for category in found.categories}
-    for annotation in found.annotations:
-        where = f'The annotation {annotation.get("id")} of {path}'
-        if not annotation.get('segmentation'):
-            raise ValueError(f'{where} has no mask (segmentation), only a box: expected a mask of '
-                             'each object.')
-        if annotation['image_id'] not in sizes:
-            raise ValueError(f'{where} belongs to image {annotation["image_id"]}, which the file '
-                             'does not list.')
-        if annotation['category_id'] not in known_categories:
-            raise ValueError(f'{where} has category {annotation["category_id"]}, which the file '
-                             'does not list.')
-        if not lies_in_box(annotation, sizes[annotation['image_id']]):
-            raise ValueError(f'{where} has a mask (segmentation) that cannot be read, or does not '
-                             'lie in its box: expected run lengths, or polygons of three points '
-                             'and more.')
+    completed = complete_objects(found.annotations, sizes, (x['id'] for x in found.categories),
+                                 path)
+    if num := sum(new != old for new, old in zip(completed, found.annotations, strict=True)):
+        found.notes.append(f'{num} objects had an area of 0 or no iscrowd: filled in.')
+    found.annotations = completed
+    return found
 
 
 def _read_masks(root: Path, category: str) -> LabelledImages:
@@ -131,12 +121,17 @@ def _read_masks(root: Path, category: str) -> LabelledImages:
         raise ValueError(
             f'Expected folders with images/ and masks/ in {root}, found none. For other layouts '
             'name the labels too: a folder of label images, or a file in COCO\'s format.')
-    return _collect(root, category, ((_only_image(folder), _objects_of_masks(folder))
-                                     for folder in folders))
+    found = _collect(root, category, ((_only_image(folder), _objects_of_masks(folder))
+                                      for folder in folders))
+    areas = {image['id']: image['width'] * image['height'] for image in found.images}
+    if num_large := sum(x['area'] > _MOST * areas[x['image_id']] for x in found.annotations):
+        found.notes.append(f'WARNING: {num_large} of {len(found.annotations)} masks cover more '
+                           'than half of their picture: if they mark the background, invert them.')
+    return found
 
 
 def _only_image(folder: Path) -> Path:
-    paths = _image_files(folder / 'images')
+    paths = images_below(folder / 'images')
     if len(paths) != 1:
         raise ValueError(f'Expected one picture in {folder / "images"}, found {len(paths)}.')
     return paths[0]
@@ -144,16 +139,16 @@ def _only_image(folder: Path) -> Path:
 
 def _objects_of_masks(folder: Path) -> Callable[[tuple[int, int]], Iterator[np.ndarray]]:
     def read(size: tuple[int, int]) -> Iterator[np.ndarray]:
-        for path in _image_files(folder / 'masks'):
+        for path in images_below(folder / 'masks'):
             _check_size(path, size, folder)
-            yield _read(read_pixels, path).max(-1) > _WHITE
+            yield _read(read_object_mask, path)
     return read
 
 
 def _read_label_images(images: Path, labels: Path, category: str,
                        components: bool) -> LabelledImages:
-    by_name = {path.relative_to(labels).with_suffix(''): path for path in _image_files(labels)}
-    paths = _image_files(images)
+    by_name = _by_name(labels)
+    paths = images_below(images)
     pairs = [(path, by_name.pop(path.relative_to(images).with_suffix(''), None)) for path in paths]
     labelled = [(path, label) for path, label in pairs if label is not None]
     if not labelled:
@@ -169,6 +164,26 @@ def _read_label_images(images: Path, labels: Path, category: str,
         found.notes.append(f'{len(by_name)} label images have no image, such as '
                            f'{next(iter(by_name.values()))}: left out.')
     return found
+
+
+def _by_name(labels: Path) -> dict[Path, Path]:
+    """The label images by their names without endings. Pictures beside them may be JPEG files.
+
+    Raises:
+        ValueError: If two label images have one name.
+    """
+    found: dict[Path, Path] = {}
+    for path in sorted(images_below(labels), key=lambda path: not _is_lossy(path)):
+        name = path.relative_to(labels).with_suffix('')
+        if name in found and not _is_lossy(found[name]):
+            raise ValueError(f'{found[name]} and {path} have one name but for their endings, '
+                             'expected one label image a picture: take one of them out.')
+        found[name] = path
+    return found
+
+
+def _is_lossy(path: Path) -> bool:
+    return path.suffix.lower() in _LOSSY
 
 
 def _objects_of_label_image(path: Path, components: bool
@@ -189,9 +204,10 @@ def read_label_image(path: Path) -> np.ndarray:
     Raises:
         ValueError: If its format cannot hold labels, or 8 bits have cut some off.
     """
-    if path.suffix.lower() in _LOSSY:
+    if _is_lossy(path):
         raise ValueError(f'{path} is a JPEG, which changes values: expected label images as PNG or '
                          'TIFF.')
+    _read(check_one_page, path)
     values = _read(read_values, path)
     if values.ndim != 2:
         raise ValueError(f'{path} is a colour picture of {values.shape[-1]} channels, expected a '
@@ -199,6 +215,9 @@ def read_label_image(path: Path) -> np.ndarray:
                          'each object.')
     if values.dtype == bool:
         values = values.astype(np.uint8)
+    if not np.isfinite(values).all() or values.min() < 0:
+        raise ValueError(f'{path} has values that are negative or no finite numbers, expected 0 '
+                         'for the background and a positive number for each object.')
     if values.dtype.kind == 'f' and not np.array_equal(values, np.round(values)):
         raise ValueError(f'{path} has fractional values, expected whole numbers as labels.')
     if values.dtype == np.uint8 and len(np.unique(values)) > _ALL_OF_8_BITS:
@@ -208,20 +227,31 @@ def read_label_image(path: Path) -> np.ndarray:
 
 
 def _check_told_apart(paths: Sequence[Path]) -> None:
-    """Raise ValueError if the label images are masks, in which objects are not told apart."""
-    for path in paths:
-        values = read_label_image(path)
-        if len(np.unique(values[values > 0])) > 1:
-            return
-        num_places = ndimage.label(values)[1]
-        if num_places > 1:
-            break
-    else:
-        return
-    if all(len(np.unique(read_label_image(path))) <= 2 for path in paths):
-        raise ValueError(f'{path} has one value at {num_places} separate places, and so have all '
-                         'label images: masks, which do not tell objects apart. --components '
-                         'makes each separate place an object.')
+    """Raise ValueError if label images are masks or maps of classes, not of objects."""
+    found = [(path, *places) for path in paths for places in _find_places(read_label_image(path))]
+    several = [(path, num, share) for path, num, share in found if num > 1]
+    num_parted = sum(share < _WHOLE for _, _, share in several)
+    are_masks = len(found) == len({path for path, *_ in found})
+    if several and (are_masks or num_parted > _MOST * len(found)):
+        path, num, _ = several[0]
+        raise ValueError(f'{path} has one value at {num} separate places, and of all values in all '
+                         f'label images {len(several)} of {len(found)} lie so: masks or maps of '
+                         'classes, which do not tell objects apart. --components makes each '
+                         'separate place an object.')
+
+
+def _find_places(values: np.ndarray) -> Iterator[tuple[int, float]]:
+    """At how many separate places each value of a label image (H, W) lies.
+
+    Yields:
+        That, and the share of the value's pixels that lie at the largest place.
+    """
+    numbers, compact = np.unique(values, return_inverse=True)
+    compact = compact.reshape(values.shape) + (0 if numbers[0] == 0 else 1)
+    for number, part in enumerate(ndimage.find_objects(compact), 1):
+        labelled = ndimage.label(compact[part] == number, _WITH_CORNERS)[0]
+        sizes = np.bincount(labelled.flat)[1:]
+        yield len(sizes), sizes.max() / sizes.sum()
 
 
 def _collect(root: Path, category: str, pairs: Iterable[tuple[Path, Callable]]) -> LabelledImages:
@@ -261,8 +291,3 @@ def _read(reader: Callable[[Path], _Content], path: Path) -> _Content:
         return reader(path)
     except ValueError as error:
         raise ValueError(f'{path} cannot be read ({error}): mend it, or take it out.') from error
-
-
-def _image_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob('*')
-                  if path.is_file() and path.name.lower().endswith(EXTENSIONS))

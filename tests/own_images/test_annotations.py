@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,32 @@ def test_what_is_there_is_neither_repeated_nor_replaced(found: LabelledImages, t
         write_annotations(found, tmp_path / 'full', None, SETTINGS, say_nothing)
 
 
+def test_other_labels_or_another_choice_under_the_same_settings_are_refused(
+        found: LabelledImages, tmp_path: Path):
+    listed = tmp_path / 'list.txt'
+    listed.write_text(f'{found.root}/x/001.png\n')
+    out = write_annotations(found, tmp_path / 'out', listed, SETTINGS, say_nothing)
+    listed.write_text(f'{found.root}/x/002.png\n')
+    with pytest.raises(ValueError, match=r'out was made of something else \(held_out_sha256'):
+        write_annotations(found, out, listed, SETTINGS, say_nothing)
+    listed.write_text(f'{found.root}/x/001.png\n')
+    write_annotations(found, out, listed, SETTINGS, say_nothing)
+    found.annotations.pop()
+    with pytest.raises(ValueError, match=r'something else \(labels_sha256'):
+        write_annotations(found, out, listed, SETTINGS, say_nothing)
+
+
+def test_what_was_written_without_digests_is_kept_with_a_word(found: LabelledImages,
+                                                              tmp_path: Path):
+    out = write_annotations(found, tmp_path / 'out', None, SETTINGS, say_nothing)
+    (out / 'settings.json').write_text(json.dumps(SETTINGS))
+    said: list[str] = []
+    assert write_annotations(found, out, None, SETTINGS, said.append) == out
+    assert len(said) == 1 and 'written before labels were compared' in said[0]
+    with pytest.raises(ValueError, match='category'):
+        write_annotations(found, out, None, dict(category='other'), say_nothing)
+
+
 def test_nothing_stays_of_a_writing_that_failed(found: LabelledImages, tmp_path: Path):
     found.annotations[:2] = []      # of the first image, the only one held out
     listed = tmp_path / 'list.txt'
@@ -77,16 +104,50 @@ def test_nothing_stays_of_a_writing_that_failed(found: LabelledImages, tmp_path:
 
 
 def test_who_decides_what_is_held_out(found: LabelledImages, tmp_path: Path):
-    assert len(choose_held_out(found, None)) == 1
+    assert len(choose_held_out(found, None, say_nothing)) == 1
     (tmp_path / 'index.json').write_text(json.dumps(
         [dict(id=i, split='val' if i in (0, 2) else 'train') for i in range(4)]))
-    assert choose_held_out(found, None) == {10, 12}
+    assert choose_held_out(found, None, say_nothing) == {10, 12}
     listed = tmp_path / 'list.txt'
     listed.write_text(f'{found.root}/x/001.png\n')
-    assert choose_held_out(found, listed) == {11}
+    assert choose_held_out(found, listed, say_nothing) == {11}
     listed.write_text('elsewhere.png\n')
     with pytest.raises(ValueError, match='0 of 4 labelled images are held out.*list.txt decides'):
-        choose_held_out(found, listed)
+        choose_held_out(found, listed, say_nothing)
+
+
+def test_lists_of_any_form_name_their_images(found: LabelledImages, tmp_path: Path):
+    (tmp_path / 'link').symlink_to(found.root)
+    listed = tmp_path / 'list.txt'
+    for line in (f'{found.root}/x/001.png \n\n', f'\ufeff{found.root}/x/001.png\r\n',
+                 f'{tmp_path}/link/x/001.png', 'images/x/001.png',
+                 os.path.relpath(found.root / 'x/001.png')):
+        listed.write_text(line, encoding='utf-8')
+        assert choose_held_out(found, listed, pytest.fail) == {11}
+    said: list[str] = []
+    names = f'{found.root}/x/001.png', f'{found.root}/x/9.png', 'copies/x/002.png'
+    listed.write_text('\n'.join(names), 'utf-16')
+    assert choose_held_out(found, listed, said.append) == {11}
+    assert len(said) == 1 and '2 of 3 lines of' in said[0] and said[0].endswith('x/9.png.')
+
+
+def test_an_index_may_have_zeros_before_its_ids(found: LabelledImages, tmp_path: Path):
+    index = tmp_path / 'index.json'
+    index.write_text(json.dumps([dict(id=f'{i:02d}', split='val' if i == 2 else 'train')
+                                 for i in range(4)]))
+    assert choose_held_out(found, None, pytest.fail) == {12}
+    index.write_text('[]')
+    with pytest.raises(ValueError, match='0 of 4 .*index.json decides that'):
+        choose_held_out(found, None, pytest.fail)
+
+
+@pytest.mark.parametrize('content', ['{"a": 1}', '[{"id": 1}]', '["a"]', 'no JSON', '3'])
+def test_an_index_of_another_kind_does_not_decide(content: str, found: LabelledImages,
+                                                  tmp_path: Path):
+    (tmp_path / 'index.json').write_text(content)
+    said: list[str] = []
+    assert len(choose_held_out(found, None, said.append)) == 1
+    assert len(said) == 1 and 'index.json is no list of entries with id and split' in said[0]
 
 
 def test_polygons_and_compressed_codes_are_drawn():

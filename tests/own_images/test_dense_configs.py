@@ -62,6 +62,17 @@ def test_configs_of_the_images_at_hand(found: LabelledImages, tmp_path: Path, ar
     assert f'{out}/mask-rcnn/iter_{iterations}.pth --show-dir' in lines[2]
 
 
+def test_configs_of_another_checkpoint_are_refused(found: LabelledImages, tmp_path: Path):
+    first, second = (write_pretraining(tmp_path / name, 'dict()') for name in 'ab')
+    out = write_annotations(found, tmp_path / 'out', None, {}, lambda line: None)
+    paths = write_dense_configs(found, out, first)
+    for path in paths:
+        with pytest.raises(ValueError, match=rf'{path.name} starts from .*a/addp.*not from .*/b/'):
+            write_dense_configs(found, out, second)
+        path.write_text('model = dict(backbone=dict(init_cfg=None))\n')
+    assert write_dense_configs(found, out, second) == paths
+
+
 @pytest.mark.parametrize('stretch', [True, False])
 def test_grey_images_are_stretched_as_in_the_pre_training(found: LabelledImages, tmp_path: Path,
                                                           stretch: bool):

@@ -71,6 +71,23 @@ def test_one_mask_an_object(tmp_path: Path):
     check_objects(found)
 
 
+def test_masks_that_may_be_inverted_are_counted(tmp_path: Path):
+    save_image(tmp_path / 'a/images/a.png')
+    for value in (7, 9):
+        save_labels(tmp_path / f'a/masks/{value}.png', (draw_labels() == value).astype(np.uint8))
+    assert read_labels(tmp_path, None).notes == []
+    save_labels(tmp_path / 'a/masks/9.png', ((draw_labels() != 9) * 255).astype(np.uint8))
+    assert read_labels(tmp_path, None).notes[-1].startswith(
+        'WARNING: 1 of 2 masks cover more than half of their picture')
+
+
+def test_masks_that_do_not_tell_what_they_mark_are_named(tmp_path: Path):
+    save_image(tmp_path / 'a/images/a.png')
+    save_labels(tmp_path / 'a/masks/1.png', draw_labels())
+    with pytest.raises(ValueError, match='1.png cannot be read .it has 3 values from 0 to 9'):
+        read_labels(tmp_path, None)
+
+
 def test_a_coco_file_is_taken_as_it_is(folder: Path):
     first = read_labels(folder / 'images', folder / 'labels')
     write_coco(folder / 'all.json', first)
@@ -104,6 +121,15 @@ def test_coco_files_that_do_not_fit_are_refused(folder: Path):
             read_labels(images, path)
 
 
+def test_what_a_coco_file_lacks_for_detectors_is_filled_in(folder: Path):
+    expected = read_labels(folder / 'images', folder / 'labels')
+    write_coco(folder / 'all.json', expected, annotations=[
+        {**x, 'area': 0} | dict(iscrowd=None) for x in expected.annotations])
+    found = read_labels(folder / 'images', folder / 'all.json')
+    assert found.annotations == expected.annotations
+    assert found.notes == ['4 objects had an area of 0 or no iscrowd: filled in.']
+
+
 def test_labels_of_another_size_are_refused(folder: Path):
     save_labels(folder / 'labels/a.png', np.ones((5, 8), np.uint16))
     with pytest.raises(ValueError, match=r'labels.a.png has 8 x 5 pixels, expected 8 x 6'):
@@ -135,6 +161,82 @@ def test_masks_of_all_objects_are_told_from_label_images(folder: Path):
     with pytest.raises(ValueError, match='one value at 2 separate places.*--components'):
         read_labels(folder / 'images', folder / 'labels')
     check_objects(read_labels(folder / 'images', folder / 'labels', components=True))
+    for name in ('a.png', 'x/b.tif'):
+        values = np.ones((6, 8), np.uint8)      # the other place is small
+        values[4], values[5, 1:] = 0, 0
+        save_labels(folder / 'labels' / name, values)
+    with pytest.raises(ValueError, match='one value at 2 separate places.*--components'):
+        read_labels(folder / 'images', folder / 'labels')
+
+
+def test_maps_of_classes_are_told_from_label_images(folder: Path):
+    values = np.zeros((6, 8), np.uint8)
+    values[0, ::3], values[4, ::3], values[2, 2] = 1, 2, 3
+    save_labels(folder / 'labels/a.png', draw_labels())
+    for name in ('x/b.tif', 'a.png'):
+        whole = read_labels(folder / 'images', folder / 'labels')
+        assert len(whole.images) == 2       # one of two may be in parts
+        save_labels(folder / 'labels' / name, values)
+    with pytest.raises(ValueError, match='one value at 3 separate places.* 4 of 6 .*--components'):
+        read_labels(folder / 'images', folder / 'labels')
+
+
+def test_specks_and_corners_do_not_part_an_object(folder: Path):
+    values = np.zeros((6, 8), np.uint8)
+    values[:3, :5], values[5, 7] = 1, 1
+    values[3, 5] = 1
+    values[4, :3] = 2
+    for name in ('a.png', 'x/b.tif'):
+        save_labels(folder / 'labels' / name, values)
+    assert len(read_labels(folder / 'images', folder / 'labels').annotations) == 4
+
+
+def test_two_label_images_of_one_name_are_refused(folder: Path):
+    save_image(folder / 'labels/a.jpg')
+    read_labels(folder / 'images', folder / 'labels')
+    save_labels(folder / 'labels/a.tif', draw_labels())
+    with pytest.raises(ValueError, match='a.png and .*a.tif have one name'):
+        read_labels(folder / 'images', folder / 'labels')
+
+
+def test_label_images_of_several_pages_are_refused(folder: Path):
+    pages = [Image.fromarray(draw_labels()), Image.fromarray(draw_labels())]
+    pages[0].save(folder / 'labels/x/b.tif', save_all=True, append_images=pages[1:])
+    with pytest.raises(ValueError, match='b.tif cannot be read .it has 2 pages, expected one'):
+        read_labels(folder / 'images', folder / 'labels')
+    small = pages[1].resize((4, 3))
+    pages[0].save(folder / 'labels/x/b.tif', save_all=True, append_images=[small])
+    check_objects(read_labels(folder / 'images', folder / 'labels'), 2)
+
+
+@pytest.mark.parametrize('value', [-1, np.nan, np.inf])
+def test_values_that_are_no_labels_are_refused(value: float, tmp_path: Path):
+    values = draw_labels().astype(np.float32)
+    values[0, 0] = value
+    save_labels(tmp_path / 'a.tif', values)
+    with pytest.raises(ValueError, match='negative or no finite numbers'):
+        read_label_image(tmp_path / 'a.tif')
+
+
+def test_linked_folders_and_hidden_files(folder: Path):
+    (folder / 'labels/._a.png').write_bytes(b'of macOS')
+    (folder / 'images/._a.png').write_bytes(b'of macOS')
+    for part in ('images', 'labels'):
+        (folder / part / 'x').rename(folder / f'other {part}')
+        (folder / part / 'x').symlink_to(folder / f'other {part}')
+    found = read_labels(folder / 'images', folder / 'labels')
+    assert [image['file_name'] for image in found.images] == ['a.png', 'x/b.jpg']
+    assert not found.notes
+
+
+def test_options_that_change_nothing_are_told(folder: Path):
+    found = read_labels(folder / 'images', folder / 'labels', 'cell')
+    write_coco(folder / 'all.json', found)
+    for category in ('object', 'cell'):
+        assert not read_labels(folder / 'images', folder / 'all.json', category).notes
+    notes = read_labels(folder / 'images', folder / 'all.json', 'dot', components=True).notes
+    assert [note.split(' changes nothing')[0] for note in notes] == [
+        'WARNING: --components is for label images and', 'WARNING: --category dot']
 
 
 def test_images_without_labels_are_left_out_and_counted(folder: Path):
