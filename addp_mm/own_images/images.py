@@ -16,7 +16,7 @@ from ..datasets.image_reader import shown_name
 from ..name_lists import listed
 from ..result_folder import ResultFolder
 from .image_check import CheckedImage, check_image
-from .image_sources import ENDINGS, check_places, files_of
+from .image_sources import ENDINGS, LISTS, claim, files_of
 from .scale import choose_scale
 
 MIN_IMAGES = 3
@@ -81,10 +81,10 @@ def prepare_images(source: Path, out: Path, image_size: int, say: Callable[[str]
 
     Raises:
         ValueError: If there is nothing to train with, ``out`` holds images that were prepared
-            otherwise, or another process prepares them.
+            otherwise or files of others, or another process prepares them.
         FileNotFoundError: If ``source`` does not exist.
     """
-    check_places(source, out)
+    claim(source, out)
     inputs = dict(source=str(source.absolute()), image_size=image_size, asked_scale=scale,
                   stretch=stretch)
     record = ResultFolder(out).make(
@@ -113,7 +113,7 @@ def _prepare(source: Path, out: Path, image_size: int, say: Callable[[str], None
 
 def _write_lists(usable: list[CheckedImage], out: Path) -> dict[str, Any]:
     train, val = hold_out(usable)
-    files = {name: (out / f'{name}.txt').absolute() for name in ('train', 'val', 'held_out')}
+    files = {name: (out / f'{name}.txt').absolute() for name in LISTS}
     for name, part in (('train', train), ('val', val)):
         files[name].write_text(''.join(f'{p}\n' for image in part for p in image.paths),
                                encoding='utf-8')
