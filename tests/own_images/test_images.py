@@ -255,6 +255,51 @@ def test_images_of_one_colour_are_left_out(folder: Path, tmp_path: Path):
         prepare_images(folder, tmp_path / 'out2', SIZE, say_nothing)
 
 
+def save_deep(path: Path, high: int) -> None:
+    """A grey image of 16 bits with values up to ``high``."""
+    Image.fromarray((np.arange(400).reshape(20, 20) * high // 399).astype(np.uint16)).save(path)
+
+
+def test_what_becomes_one_colour_is_left_out(folder: Path, tmp_path: Path):
+    save_deep(folder / 'deep.png', 200)
+    clear = draw('RGBA')
+    clear.putalpha(0)
+    clear.save(folder / 'clear.png')
+    deep, clear = (check_image(folder / name, tmp_path, SIZE) for name in ('deep.png', 'clear.png'))
+    assert deep.paths == clear.paths == []
+    assert '8 bits: left out (--stretch uses' in deep.findings[0]
+    assert clear.findings == ['of one colour: left out']
+    assert len(check_image(folder / 'deep.png', tmp_path, SIZE, stretch=True).paths) == 1
+
+
+@pytest.mark.parametrize('bits, is_told', [(12, True), (13, True), (14, False), (16, False)])
+def test_stretching_is_named_where_few_levels_are_left(folder: Path, tmp_path: Path, bits: int,
+                                                       is_told: bool):
+    save_deep(folder / 'deep.png', 2**bits - 1)
+    findings = check_image(folder / 'deep.png', tmp_path, SIZE).findings
+    assert any('--stretch uses their range' in finding for finding in findings) == is_told
+    findings = check_image(folder / 'deep.png', tmp_path, SIZE, stretch=True).findings
+    assert not any('--stretch' in finding for finding in findings)
+
+
+@pytest.mark.parametrize('changes', [dict(stretch=True), dict(image_size=8),
+                                     dict(scale='native')])
+def test_copies_of_other_settings_are_not_taken(folder: Path, tmp_path: Path, changes: dict):
+    save_deep(folder / 'deep.png', 65535)
+    settings: dict = dict(image_size=SIZE)
+    first = check_image(folder / 'deep.png', tmp_path, **settings).paths
+    assert check_image(folder / 'deep.png', tmp_path, **settings).paths == first
+    assert check_image(folder / 'deep.png', tmp_path, **settings | changes).paths != first
+
+
+def test_the_copy_of_a_replaced_image_is_not_taken(folder: Path, tmp_path: Path):
+    save_deep(folder / 'deep.png', 65535)
+    first = check_image(folder / 'deep.png', tmp_path, SIZE).paths
+    save_deep(folder / 'deep.png', 30000)
+    (again, ) = check_image(folder / 'deep.png', tmp_path, SIZE).paths
+    assert [again] != first and np.asarray(Image.open(again)).max() == 30000 // 257
+
+
 def test_grey_images_are_stretched_where_wanted(folder: Path, tmp_path: Path):
     dim = (np.arange(400).reshape(20, 20) % 30 + 10).astype(np.uint8)
     Image.fromarray(dim).convert('RGB').save(folder / 'dim.png')
