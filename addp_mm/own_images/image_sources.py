@@ -23,9 +23,11 @@ ENDINGS = (*EXTENSIONS, *UNREAD_EXTENSIONS)
 _ARCHIVES = ('.zip', '.tar', '.tgz', '.tar.gz', '.tar.bz2', '.tar.xz')
 _OTHER_ARCHIVES = ('.7z', '.rar', '.gz', '.bz2', '.xz', '.zst', '.lz4', '.iso')
 # What the command writes into its folder, apart from its folder of configs.
+FOUND = 'found.json'     # the files that were found, for later calls
 LISTS = ('train', 'val', 'held_out')
-_WRITTEN = (*(f'{name}.txt' for name in LISTS), 'report.md', 'found.json', 'images', 'pictures',
+_WRITTEN = (*(f'{name}.txt' for name in LISTS), 'report.md', FOUND, 'images', 'pictures',
             *TITLES)
+UNPACKED = 'unpacked'
 _RECORDS = ('.train_from_folder', 'images.json', 'choices.json')    # the first is written first
 _UNPACKED_FROM = '.unpacked_from'   # in an unpacked archive: which one; empty until it is whole
 _UTF_16_MARKS = (b'\xff\xfe', b'\xfe\xff')
@@ -51,10 +53,16 @@ def files_of(source: Path, out: Path) -> list[Path]:
             f'Expected a folder of images, an archive or a list at {shown_name(source)} (from the '
             f'working folder {os.getcwd()}), there is none.')
     if source.is_file():
-        if not _is_archive(source):
+        if not is_archive(source):
             return _read_list(source)
-        source = _unpack(source, out / 'unpacked')
+        source = _unpack(source, out / UNPACKED)
     return images_below(source, ENDINGS, leave_out=out)
+
+
+def archive_has_changed(source: Path, out: Path) -> bool:
+    """Whether an archive is another one than that which was unpacked to ``out``."""
+    marker = out / UNPACKED / _UNPACKED_FROM
+    return marker.is_file() and marker.read_text(encoding='utf-8') != _state_of(source)
 
 
 def claim(source: Path, out: Path) -> None:
@@ -82,7 +90,12 @@ def claim(source: Path, out: Path) -> None:
     (out / _RECORDS[0]).touch()
 
 
-def _is_archive(source: Path) -> bool:
+def is_archive(source: Path) -> bool:
+    """Whether a file is an archive that can be unpacked.
+
+    Raises:
+        ValueError: If it is an archive of another kind.
+    """
     name = source.name.lower()
     if name.endswith(_ARCHIVES):
         return True
@@ -122,8 +135,7 @@ def _read_list(source: Path) -> list[Path]:
 
 def _unpack(archive: Path, folder: Path) -> Path:
     """Unpack once; nothing lands outside of ``folder``."""
-    marker, status = folder / _UNPACKED_FROM, archive.stat()
-    made_of = f'{shown_name(archive.absolute())} {status.st_size} {status.st_mtime_ns}'
+    marker, made_of = folder / _UNPACKED_FROM, _state_of(archive)
     if marker.is_file() and marker.read_text(encoding='utf-8') == made_of:
         return folder
     if os.path.lexists(folder):
@@ -146,6 +158,11 @@ def _unpack(archive: Path, folder: Path) -> Path:
         raise ValueError(_why_unpackable(archive, error)) from error
     marker.write_text(made_of, encoding='utf-8')
     return folder
+
+
+def _state_of(archive: Path) -> str:
+    status = archive.stat()
+    return f'{shown_name(archive.absolute())} {status.st_size} {status.st_mtime_ns}'
 
 
 def _why_unpackable(archive: Path, error: Exception) -> str:
