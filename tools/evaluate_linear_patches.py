@@ -22,6 +22,7 @@ from addp_mm.checkpoints.weight_files import sha256_of
 from addp_mm.cli.arguments import Options
 from addp_mm.cli.run import run
 from addp_mm.config_file import change_config, read_config_file
+from addp_mm.result_folder import other_settings
 from addp_mm.studies.frozen_tokens import FrozenEncoder, find_pictures
 from addp_mm.studies.linear_patches import LinearPatches, table_row
 from addp_mm.studies.tables import markdown_table
@@ -54,13 +55,18 @@ def main(words: list[str] | None = None) -> None:
     cfg = read_config_file(args.config)
     change_config(cfg, args.cfg_options)
     encoder = FrozenEncoder.from_config(cfg, args.checkpoint, args.size)
+    inputs = dict(
+        config=args.config, cfg_options=args.cfg_options, data=str(args.data.absolute()),
+        labelled=args.labelled, seeds=args.seeds, size=encoder.size,
+        checkpoint_sha256=args.checkpoint and sha256_of(args.checkpoint))
+    if args.out and (trouble := other_settings(args.out, inputs)):
+        raise ValueError(f'{args.out} was made with other settings ({trouble}): choose another '
+                         '--out.')
     record = LinearPatches(encoder).measure(*pictures, args.labelled, args.seeds)
     title = Path(args.checkpoint).parent.name if args.checkpoint else 'random start values'
     sys.stdout.write(markdown_table([table_row(title, record)]))
     if args.out:
-        write_json(args.out, dict(
-            record, labelled=args.labelled, seeds=args.seeds, size=encoder.size,
-            checkpoint_sha256=args.checkpoint and sha256_of(args.checkpoint)))
+        write_json(args.out, record | inputs)
 
 
 if __name__ == '__main__':

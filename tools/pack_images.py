@@ -15,7 +15,7 @@ from pathlib import Path
 from addp_mm.cli.progress import progress_bar
 from addp_mm.cli.run import run
 from addp_mm.datasets import ImageFolder
-from addp_mm.datasets.lmdb_folder import ENDING, SCHEME, count, pack
+from addp_mm.datasets.lmdb_folder import ENDING, SCHEME, count, pack, source_note
 
 
 def parse_args(words: list[str] | None = None) -> argparse.Namespace:
@@ -43,7 +43,8 @@ def main(words: list[str] | None = None) -> None:
     if count(partial) != len(images):
         raise ValueError(f'{partial} has {count(partial)} files, the folder {len(images)} images: '
                          'it was begun with others. Remove it, and run the same command again.')
-    Path(f'{partial}-lock').unlink(missing_ok=True)
+    for leftover in (Path(f'{partial}-lock'), source_note(partial)):
+        leftover.unlink(missing_ok=True)
     os.replace(partial, args.out)
     print(f'{len(images)} images, {args.out.stat().st_size / 1e9:.3f} GB: {args.out}')
     print(f'To train on them: --cfg-options train_dataloader.dataset.data_root={SCHEME}{args.out} '

@@ -104,7 +104,7 @@ os.register_at_fork(before=LmdbFolder.close)
 
 
 def pack(folder: str | Path, names: Iterable[str], path: Path) -> Iterator[int]:
-    """Write files into a database. What it has already is left as it is.
+    """Write files into a database. What it has already from an earlier call is not read again.
 
     Args:
         folder: Where the files are.
@@ -115,16 +115,18 @@ def pack(folder: str | Path, names: Iterable[str], path: Path) -> Iterator[int]:
         How many files are in it, after each one.
 
     Raises:
-        ValueError: If a name has more than 511 bytes.
+        ValueError: If a name has more than 511 bytes, or the database was begun with another
+            folder, or with a file that has been replaced since.
         OSError: If a file cannot be read, or the disk is full.
     """
     lmdb, names, done = _lmdb(), iter(names), 0
+    _begin(folder, path)
     try:
         with lmdb.open(str(path), subdir=False, map_size=_LARGEST) as database:
             while batch := list(islice(names, _BATCH)):
                 with database.begin(write=True) as transaction:
                     for name in batch:
-                        _put(transaction, folder, name)
+                        _put(transaction, Path(folder, name), name, path)
                         done += 1
                         yield done
     except lmdb.Error as error:
@@ -132,13 +134,40 @@ def pack(folder: str | Path, names: Iterable[str], path: Path) -> Iterator[int]:
                       'command again.') from error
 
 
-def _put(transaction: Any, folder: str | Path, name: str) -> None:
+def source_note(path: Path) -> Path:
+    """The file beside a database that says from which folder it is being written."""
+    return path.with_name(f'{path.name}-source')
+
+
+def _begin(folder: str | Path, path: Path) -> None:
+    """Note from which folder a database is written; one that was begun must be of the same."""
+    note, real = source_note(path), os.fsencode(os.path.realpath(folder))
+    if path.exists() and not (note.is_file() and note.read_bytes() == real):
+        earlier = os.fsdecode(note.read_bytes()) if note.is_file() else 'an unknown folder'
+        raise ValueError(f'{path} was begun with {earlier}, now {os.fsdecode(real)}: remove it, '
+                         'and run the same command again.')
+    if not path.exists():
+        note.write_bytes(real)
+
+
+def _put(transaction: Any, file: Path, name: str, path: Path) -> None:
     key = os.fsencode(name)
     if len(key) > LONGEST_NAME:
         raise ValueError(f'{name} is a name of {len(key)} bytes, LMDB takes at most '
                          f'{LONGEST_NAME}: shorten the names of its folders.')
-    if not transaction.cursor().set_key(key):
-        transaction.put(key, Path(folder, name).read_bytes())
+    cursor = transaction.cursor()
+    if not cursor.set_key(key):
+        transaction.put(key, file.read_bytes())
+    elif not _has_content(file, cursor.value(), since=source_note(path).stat().st_mtime):
+        raise ValueError(f'{file} was replaced after it had been written: remove {path}, and run '
+                         'the same command again.')
+
+
+def _has_content(file: Path, content: bytes, since: float) -> bool:
+    """Whether a file has this content; it is read only if it was changed since a time."""
+    status = file.stat()
+    return status.st_size == len(content) and (
+        status.st_mtime < since or file.read_bytes() == content)
 
 
 def count(path: Path) -> int:

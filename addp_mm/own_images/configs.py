@@ -17,7 +17,7 @@ from ..atomic_write import write_whole
 from ..config_file import read_config_file
 from ..registry import MODELS
 from .images import ImageSet
-from .length import batches_per_epoch, measure_seconds_per_iter, set_length
+from .length import batches_per_epoch, measure_seconds_per_iter, minutes_at_least, set_length
 from .presets import GIGABYTE, PRESETS, Preset, memory_at_hand, memory_need
 from .trainings import INPUTS, TITLES, StageError, get_setting
 
@@ -168,6 +168,9 @@ def write_missing_config(stage: str, preset: Preset, images: ImageSet, batch: in
     say(f'{TITLES[stage]}: {seconds:.2f} s for {cfg.train_dataloader.batch_size} images, '
         f'{cfg.train_cfg.max_epochs} epochs of {batches_per_epoch(cfg)} batches in '
         f'{minutes:.1f} minutes; config: {path}')
+    if (shortest := minutes_at_least(cfg, seconds)) > minutes:
+        say(f'WARNING: {TITLES[stage]}: even the shortest training takes about {shortest:.1f} '
+            f'minutes, more than its {minutes:.1f} of the --time-budget.')
     return path
 
 

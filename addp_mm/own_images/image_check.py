@@ -26,6 +26,10 @@ from ..datasets.image_reader import (
 MAX_CROPS = 4
 # At the images' own scale, an image with a longer side is stored as tiles of about so many crops.
 MAX_TILE_CROPS, TILE_CROPS = 16, 8
+# 13 bits in a file of 16; what has no more levels is nearly black.
+FEW_LEVELS = 32
+_FEW = (f'with at most {FEW_LEVELS} of 256 levels once scaled down to 8 bits: --stretch uses their '
+        'range')
 _PLAIN_MODES = ('RGB', 'L')
 _PLAIN_FORMATS = ('JPEG', 'PNG', 'BMP', 'PPM', 'TIFF', 'WEBP')
 _MAX_NAME = 150     # bytes of a copy's name that repeat the path; file systems take 255
@@ -55,20 +59,22 @@ def check_image(path: Path, folder: Path, image_size: int, scale: str = 'object'
         stretch: Stretch it to its range if it is grey.
     """
     try:
-        _read_as_training(path)
+        pixels = _read_as_training(path)
         with open_picture(path.read_bytes()) as image:
             image.load()
-            reason = _why_unusable(image, image_size, scale)
+            stretches = stretch and is_grey(image)
+            plain = to_rgb(stretched(image)) if stretches else Image.fromarray(pixels)
+            levels = 1 + int(np.ptp(np.asarray(plain), axis=(0, 1)).max())
+            reason = _why_unusable(image, levels, image_size, scale)
             if reason:
                 return CheckedImage(str(path), [], [reason])
             findings = describe_oddities(image, image_size, scale)
-            stretches = stretch and is_grey(image)
+            findings += [_FEW] * (_is_deep(image) and levels <= FEW_LEVELS)
             findings += ['grey: stretched to its range'] * stretches
             findings += ['of a name that a list cannot hold: copied'] * (not _fits_list(path))
             if not findings or findings == [describe_small(image_size)]:
                 return CheckedImage(str(path), [str(path.absolute())], findings)
-            copy = _copy_name(path, folder, image.format)
-            plain = to_rgb(stretched(image) if stretches else image)
+            copy = _copy_name(path, folder, image.format, f'{image_size} {scale} {stretch}')
             if scale == 'object':
                 plain = shrink(plain, MAX_CROPS * image_size)
             tiles = cut_tiles(plain, image_size) if scale == 'native' else [plain]
@@ -79,10 +85,10 @@ def check_image(path: Path, folder: Path, image_size: int, scale: str = 'object'
         return CheckedImage(str(path), [], [f'unreadable ({first_line(error)})'])
 
 
-def _read_as_training(path: Path) -> None:
-    """Raise where the training could not read a file, whatever else could."""
+def _read_as_training(path: Path) -> np.ndarray:
+    """The pixels; raises where the training could not read a file, whatever else could."""
     try:
-        read_pixels(path)
+        return read_pixels(path)
     except OSError as error:
         raise ValueError(first_line(error)) from error
 
@@ -93,12 +99,20 @@ def _fits_list(path: Path) -> bool:
     return shown_name(name) == name and not {'\n', '\r'} & set(name)
 
 
-def _why_unusable(image: Image.Image, image_size: int, scale: str) -> str | None:
+def _why_unusable(image: Image.Image, levels: int, image_size: int, scale: str) -> str | None:
+    """Why an image is left out that has so many levels from the least to the greatest value."""
     if scale == 'native' and min(image.size) < image_size:
         return f'smaller than the crop of {image_size} pixels: left out'
-    extrema = image.getextrema()
-    bands = extrema if isinstance(extrema[0], tuple) else [extrema]
-    return 'of one colour: left out' if all(low == high for low, high in bands) else None
+    if levels > 1:
+        return None
+    if _is_deep(image) and len(set(image.getextrema())) > 1:
+        return 'of one colour once scaled down to 8 bits: left out (--stretch uses their range)'
+    return 'of one colour: left out'
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Whether values have more than 8 bits."""
+    return image.mode.startswith(('I', 'F'))
 
 
 def _store(tiles: list[Image.Image], copy: Path) -> list[str]:
@@ -135,7 +149,7 @@ def describe_oddities(image: Image.Image, image_size: int, scale: str = 'object'
         findings.append('animated or with several pages: only the first one is used')
     if is_transparent(image):
         findings.append('transparent: put on white')
-    elif image.mode.startswith(('I', 'F')):
+    elif _is_deep(image):
         findings.append('more than 8 bits per value: scaled down to 8')
     elif image.mode not in _PLAIN_MODES:
         findings.append(f'mode {image.mode}: converted to RGB')
@@ -168,11 +182,12 @@ def describe_small(image_size: int) -> str:
     return f'smaller than the crop of {image_size} pixels: enlarged'
 
 
-def _copy_name(path: Path, folder: Path, image_format: str | None) -> Path:
-    """A name of its own for each path, which says where the image is from."""
-    parts = path.absolute().parts[1:]
+def _copy_name(path: Path, folder: Path, image_format: str | None, settings: str) -> Path:
+    """A name of its own for each file and settings, which says where the image is from."""
+    parts, status = path.absolute().parts[1:], path.stat()
     readable = '__'.join(map(shown_name, parts)).encode()[-_MAX_NAME:].decode(errors='ignore')
-    digest = blake2b(os.fsencode(path.absolute()), digest_size=5).hexdigest()
+    made_of = f' {status.st_size} {status.st_mtime_ns} {settings}'.encode()
+    digest = blake2b(os.fsencode(path.absolute()) + made_of, digest_size=5).hexdigest()
     suffix = '.jpg' if image_format in ('JPEG', 'MPO') else '.png'
     one_line = ''.join(letter if letter.isprintable() else '_' for letter in readable)
     return folder / f'{one_line}__{digest}{suffix}'

@@ -16,10 +16,20 @@ from ..datasets.image_reader import (
     images_below,
     shown_name,
 )
+from ..name_lists import listed
+from .trainings import TITLES
 
 ENDINGS = (*EXTENSIONS, *UNREAD_EXTENSIONS)
 _ARCHIVES = ('.zip', '.tar', '.tgz', '.tar.gz', '.tar.bz2', '.tar.xz')
 _OTHER_ARCHIVES = ('.7z', '.rar', '.gz', '.bz2', '.xz', '.zst', '.lz4', '.iso')
+# What the command writes into its folder, apart from its folder of configs.
+FOUND = 'found.json'     # the files that were found, for later calls
+LISTS = ('train', 'val', 'held_out')
+_WRITTEN = (*(f'{name}.txt' for name in LISTS), 'report.md', FOUND, 'images', 'pictures',
+            *TITLES)
+UNPACKED = 'unpacked'
+_RECORDS = ('.train_from_folder', 'images.json', 'choices.json')    # the first is written first
+_UNPACKED_FROM = '.unpacked_from'   # in an unpacked archive: which one; empty until it is whole
 _UTF_16_MARKS = (b'\xff\xfe', b'\xfe\xff')
 _LOOKED_AT = 1 << 16        # bytes of a file that tell whether it is a text
 _BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError,
@@ -43,25 +53,49 @@ def files_of(source: Path, out: Path) -> list[Path]:
             f'Expected a folder of images, an archive or a list at {shown_name(source)} (from the '
             f'working folder {os.getcwd()}), there is none.')
     if source.is_file():
-        if not _is_archive(source):
+        if not is_archive(source):
             return _read_list(source)
-        source = _unpack(source, out / 'unpacked')
+        source = _unpack(source, out / UNPACKED)
     return images_below(source, ENDINGS, leave_out=out)
 
 
-def check_places(source: Path, out: Path) -> None:
-    """See that images and what is made of them do not get mixed.
+def archive_has_changed(source: Path, out: Path) -> bool:
+    """Whether an archive is another one than that which was unpacked to ``out``."""
+    marker = out / UNPACKED / _UNPACKED_FROM
+    return marker.is_file() and marker.read_text(encoding='utf-8') != _state_of(source)
+
+
+def claim(source: Path, out: Path) -> None:
+    """See that nothing of the user gets replaced or mixed with what is made, and mark ``out``.
 
     Raises:
-        ValueError: If they would.
+        ValueError: If something would: ``out`` has images or files of others.
     """
     inner, outer = (Path(os.path.realpath(path)) for path in (source, out))
     if inner == outer or outer / 'images' in (inner, *inner.parents):
         raise ValueError(f'{shown_name(out)} holds the images themselves, to which copies would be '
                          'added: give another --out.')
+    if (out / 'images.json').is_file():
+        return      # nothing is prepared again
+    if inner in [outer / f'{name}.txt' for name in LISTS]:
+        raise ValueError(f'{shown_name(source)} has the name of a list that is written to '
+                         f'{shown_name(out)} and would be replaced: rename it, or give another '
+                         '--out.')
+    foreign = [name for name in _WRITTEN if os.path.lexists(out / name)]
+    if foreign and not any((out / name).is_file() for name in _RECORDS):
+        raise ValueError(f'{shown_name(out)} has files that this command did not write and would '
+                         f'replace or add to: {listed(foreign)}. Give another --out, or rename '
+                         'them.')
+    out.mkdir(parents=True, exist_ok=True)
+    (out / _RECORDS[0]).touch()
 
 
-def _is_archive(source: Path) -> bool:
+def is_archive(source: Path) -> bool:
+    """Whether a file is an archive that can be unpacked.
+
+    Raises:
+        ValueError: If it is an archive of another kind.
+    """
     name = source.name.lower()
     if name.endswith(_ARCHIVES):
         return True
@@ -101,11 +135,16 @@ def _read_list(source: Path) -> list[Path]:
 
 def _unpack(archive: Path, folder: Path) -> Path:
     """Unpack once; nothing lands outside of ``folder``."""
-    marker, status = folder.with_name('unpacked.txt'), archive.stat()
-    made_of = f'{shown_name(archive.absolute())} {status.st_size} {status.st_mtime_ns}'
+    marker, made_of = folder / _UNPACKED_FROM, _state_of(archive)
     if marker.is_file() and marker.read_text(encoding='utf-8') == made_of:
         return folder
-    shutil.rmtree(folder, ignore_errors=True)
+    if os.path.lexists(folder):
+        if not marker.is_file():
+            raise ValueError(f'{shown_name(folder)}, where {shown_name(archive)} would be '
+                             'unpacked, has files of others: rename it, or give another --out.')
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    marker.touch()
     try:
         if zipfile.is_zipfile(archive) or archive.name.lower().endswith('.zip'):
             with zipfile.ZipFile(archive) as file:
@@ -119,6 +158,11 @@ def _unpack(archive: Path, folder: Path) -> Path:
         raise ValueError(_why_unpackable(archive, error)) from error
     marker.write_text(made_of, encoding='utf-8')
     return folder
+
+
+def _state_of(archive: Path) -> str:
+    status = archive.stat()
+    return f'{shown_name(archive.absolute())} {status.st_size} {status.st_mtime_ns}'
 
 
 def _why_unpackable(archive: Path, error: Exception) -> str:

@@ -1,22 +1,34 @@
 """Checks the images of a user, brings odd ones to RGB, and holds some out."""
 from __future__ import annotations
 
+import json
 import os
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
+from ..atomic_write import write_json
 from ..datasets.image_reader import shown_name
 from ..name_lists import listed
 from ..result_folder import ResultFolder
 from .image_check import CheckedImage, check_image
-from .image_sources import ENDINGS, check_places, files_of
+from .image_sources import (
+    ENDINGS,
+    FOUND,
+    LISTS,
+    UNPACKED,
+    archive_has_changed,
+    claim,
+    files_of,
+    is_archive,
+)
 from .scale import choose_scale
 
 MIN_IMAGES = 3
@@ -24,6 +36,7 @@ FEW_IMAGES = 100
 SHARE_HELD_OUT, MAX_HELD_OUT = 0.1, 500
 # Folders of labels beside one of images: one mask an object, or one label image a picture.
 LABEL_FOLDERS = ('masks', 'instances', 'labels', 'annotations')
+_IMAGE_FOLDERS = ('images', 'Images', 'IMAGES')
 _IN_ONE_PROCESS = 64
 _T = TypeVar('_T')
 
@@ -65,7 +78,7 @@ def prepare_images(source: Path, out: Path, image_size: int, say: Callable[[str]
 
     Images stay where they are, unless they are animated, have another mode than RGB or grey, or are
     much larger than the crops: of those a copy goes to ``out/images``. A second call with the same
-    arguments returns what the first one found.
+    arguments returns what the first one found, and says what was added since.
 
     Args:
         source: A folder, an archive (.zip, .tar, .tar.gz...), or a text file with one path a line,
@@ -81,23 +94,27 @@ def prepare_images(source: Path, out: Path, image_size: int, say: Callable[[str]
 
     Raises:
         ValueError: If there is nothing to train with, ``out`` holds images that were prepared
-            otherwise, or another process prepares them.
+            otherwise or files of others, or another process prepares them.
         FileNotFoundError: If ``source`` does not exist.
     """
-    check_places(source, out)
+    claim(source, out)
     inputs = dict(source=str(source.absolute()), image_size=image_size, asked_scale=scale,
                   stretch=stretch)
+    is_prepared = (out / 'images.json').is_file()
     record = ResultFolder(out).make(
         'images', lambda: _prepare(source, out, image_size, say, scale, stretch), inputs)
     if record is None:
         raise ValueError(f'Another process prepares the images in {out}: wait for it.')
+    if is_prepared:
+        _say_what_is_new(source, out, say)
     return ImageSet(**record)
 
 
 def _prepare(source: Path, out: Path, image_size: int, say: Callable[[str], None],
              scale: str | None, stretch: bool) -> dict[str, Any]:
     """The fields of the set of images that were not asked for."""
-    paths, notes = find_images(source, out), []
+    paths, notes = find_images(source, out)
+    write_json(out / FOUND, [str(path.absolute()) for path in paths])
     if scale is None:
         scale, why = choose_scale(paths, image_size)
         notes.append(why)
@@ -113,7 +130,7 @@ def _prepare(source: Path, out: Path, image_size: int, say: Callable[[str], None
 
 def _write_lists(usable: list[CheckedImage], out: Path) -> dict[str, Any]:
     train, val = hold_out(usable)
-    files = {name: (out / f'{name}.txt').absolute() for name in ('train', 'val', 'held_out')}
+    files = {name: (out / f'{name}.txt').absolute() for name in LISTS}
     for name, part in (('train', train), ('val', val)):
         files[name].write_text(''.join(f'{p}\n' for image in part for p in image.paths),
                                encoding='utf-8')
@@ -124,19 +141,58 @@ def _write_lists(usable: list[CheckedImage], out: Path) -> dict[str, Any]:
                 num_val=num_val)
 
 
-def find_images(source: Path, out: Path) -> list[Path]:
-    """The files of a folder, an archive or a list whose names end like those of images."""
-    paths = [path for path in files_of(source, out) if not _holds_labels(path.parent, source)]
+def find_images(source: Path, out: Path) -> tuple[list[Path], list[str]]:
+    """The files of a folder, an archive or a list whose names end like those of images, each once.
+
+    Returns:
+        The files without those that label others, and notes on what was left out.
+    """
+    found = files_of(source, out)
+    single: dict[str, Path] = {}
+    for path in found:
+        single.setdefault(os.path.realpath(path), path)
+    roots = (source, source.parent, out / UNPACKED) if source.is_file() else (source, )
+    label_folder = {folder: _label_folder(folder, roots)
+                    for folder in {path.parent for path in single.values()}}
+    paths = [path for path in single.values() if label_folder[path.parent] is None]
+    notes = []
+    if len(single) < len(found):
+        notes.append(f'{len(found) - len(single)} of {len(found)} paths lead to the file of '
+                     'another path: left out.')
+    if len(paths) < len(single):
+        folders = sorted(shown_name(folder) for folder in {*label_folder.values()} if folder)
+        notes.append(f'Taken for labels and left out: {len(single) - len(paths)} of {len(single)} '
+                     f'files, those in {listed(folders)}.')
     if not paths:
         raise ValueError(f'There is no image in {source}: expected files whose names end in '
-                         f'{", ".join(ENDINGS)}, in any folder below.')
-    return paths
+                         f'{", ".join(ENDINGS)}, in any folder below. {" ".join(notes)}'.rstrip())
+    return paths, notes
 
 
-def _holds_labels(folder: Path, root: Path) -> bool:
-    """Whether files of a folder below ``root`` label the pictures of a folder beside it."""
-    return folder != root and folder.name.lower() in LABEL_FOLDERS and (
-        folder.parent / 'images').is_dir()
+def _label_folder(folder: Path, roots: Sequence[Path]) -> Path | None:
+    """The folder of labels, beside one of images, that a folder below one of the roots is in."""
+    for outer in takewhile(lambda path: path not in roots, (folder, *folder.parents)):
+        if outer.name.lower() in LABEL_FOLDERS and any(
+                (outer.parent / name).is_dir() for name in _IMAGE_FOLDERS):
+            return outer
+    return None
+
+
+def _say_what_is_new(source: Path, out: Path, say: Callable[[str], None]) -> None:
+    """Say what was added to the source since the lists were written, which is not used."""
+    if not (out / FOUND).is_file() or not source.exists():
+        return      # of an earlier version, or all that is needed was copied
+    if source.is_file() and is_archive(source):
+        if archive_has_changed(source, out):
+            say(f'WARNING: {source} has changed since it was unpacked, what is new in it is not '
+                'used: give another --out to use it.')
+        return
+    known = set(json.loads((out / FOUND).read_text(encoding='utf-8')))
+    new = [path for path in find_images(source, out)[0] if str(path.absolute()) not in known]
+    if new:
+        say(f'WARNING: {len(new)} image{"s" * (len(new) > 1)} in {source} came after the lists '
+            f'were written and are not used: {listed(shown_name(path.name) for path in new)}. Give '
+            'another --out to use them.')
 
 
 def hold_out(images: list[_T]) -> tuple[list[_T], list[_T]]:

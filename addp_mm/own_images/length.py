@@ -60,6 +60,16 @@ def set_length(cfg: Config, seconds: float, minutes: float) -> None:
         cfg.model.adversarial_loss.start = int(DISCRIMINATOR_FROM * epochs * iters)
 
 
+def minutes_at_least(cfg: Config, seconds: float) -> float:
+    """How long the start and the iterations of a config take together, in minutes.
+
+    Args:
+        cfg: Config of a stage whose length is set.
+        seconds: Measured seconds of an iteration.
+    """
+    return (START_SECONDS + cfg.train_cfg.max_epochs * batches_per_epoch(cfg) * seconds) / 60
+
+
 def measure_seconds_per_iter(path: Path) -> float:
     """:func:`seconds_per_iter` of a config file, in a process like that of the training.
 

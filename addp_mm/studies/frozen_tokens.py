@@ -8,6 +8,7 @@ side of a patch.
 """
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +17,14 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
 from ..checkpoints.pretrained_init import load_encoder
 from ..datasets.image_reader import read_pixels, read_values
 from ..models.layers import IMAGENET_MEAN, IMAGENET_STD
+from ..name_lists import listed
 from ..registry import MODELS
 
 IGNORED = 255  # the label that is neither learned nor scored, as in mmseg
@@ -88,13 +91,24 @@ def find_pictures(root: Path, part: str) -> list[Picture]:
             raise FileNotFoundError(f'There is no folder {folder}: expected pictures in '
                                     f'{_IMAGES}/{part} and label maps in {_MAPS}/{part}, or lists '
                                     f'{_MAPS}/train.txt and val.txt, and {_MAPS}/maps.')
-    maps = {path.stem: path for path in sorted(folders[1].iterdir())}
-    found = [Picture(path, maps[path.stem]) for path in sorted(folders[0].iterdir())
-             if path.suffix.lower() in _EXTENSIONS and path.stem in maps]
+    images, maps = (sorted(folder.iterdir()) for folder in folders)
+    images = [path for path in images if path.suffix.lower() in _EXTENSIONS]
+    map_of = {path.stem: path for path in maps}
+    found = [Picture(path, map_of[path.stem]) for path in images if path.stem in map_of]
     if not found:
         raise ValueError(f'No picture of {folders[0]} has a label map of the same name in '
                          f'{folders[1]}: nothing is labelled.')
+    for folder, ours, others in zip(folders, (images, maps), (maps, images), strict=True):
+        _warn_of_single(folder, ours, others)
     return found
+
+
+def _warn_of_single(folder: Path, ours: Sequence[Path], others: Sequence[Path]) -> None:
+    """Say which files of a folder have no partner of the same name among others."""
+    stems = {path.stem for path in others}
+    if single := [path.name for path in ours if path.stem not in stems]:
+        print_log(f'{len(single)} of {len(ours)} files in {folder} have no partner of the same '
+                  f'name and are not used: {listed(single)}.', 'current', logging.WARNING)
 
 
 def cut_tiles(image: np.ndarray, labels: np.ndarray, size: int) -> tuple[Tensor, Tensor]:
@@ -163,15 +177,17 @@ class FrozenEncoder:
                 must then say.
 
         Raises:
-            ValueError: If the config has no backbone, or does not say the size, or the weights do
-                not fit.
+            ValueError: If the config has no backbone, or does not say the size, or that or the
+                weights do not fit.
         """
         model: Mapping[str, Any] = cfg.get('model') or {}
         if 'backbone' not in model:
             raise ValueError(f'The config {cfg.filename or ""} has no model.backbone: name that of '
                              'a pre-training, a classifier, a detector or a segmentor.')
         backbone, preprocessor = dict(model['backbone']), model.get('data_preprocessor') or {}
-        size = size or _image_size(backbone, preprocessor)
+        if size is not None and size < 1:
+            raise ValueError(f'--size must be a positive number of pixels, got {size}.')
+        size = _image_size(backbone, preprocessor) if size is None else size
         if size is None:
             raise ValueError(f'The config {cfg.filename or ""} does not say the image size of the '
                              'pre-training: name it as --size.')

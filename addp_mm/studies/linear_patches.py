@@ -8,7 +8,7 @@ Shapes: N tiles, L tokens of a tile, M tokens of all, D dims, P pixels a side of
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,7 +115,8 @@ class LinearPatches:
             and ``variation`` of the validation pictures, see :func:`variation_shares`.
 
         Raises:
-            ValueError: If there are fewer pictures than asked for, or nothing is labelled.
+            ValueError: If there are fewer pictures than asked for, or the label maps have fewer
+                than two classes.
         """
         if not 1 <= num_labelled <= len(training):
             raise ValueError(f'{num_labelled} labelled pictures are asked for, there are '
@@ -124,7 +125,8 @@ class LinearPatches:
         scored = FrozenTokens.join([self.encoder.read(picture) for picture in validation])
         encoded = {picture: self.encoder.read(picture)
                    for picture in {picture for draw in draws.values() for picture in draw}}
-        num_classes = 1 + max(_largest_label(part) for part in (scored, *encoded.values()))
+        num_classes = 1 + max(_largest_class('drawn training', encoded.values()),
+                              _largest_class('validation', [scored]))
         miou = []
         for seed, draw in draws.items():
             layer = self.fit(FrozenTokens.join([encoded[p] for p in draw]), num_classes, seed)
@@ -156,6 +158,13 @@ def table_row(title: str, record: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _largest_label(data: FrozenTokens) -> int:
-    labels = data.labels[data.labels != IGNORED]
-    return int(labels.max()) if labels.numel() else 0
+def _largest_class(part: str, data: Iterable[FrozenTokens]) -> int:
+    """The largest of at least two classes in the label maps of a part."""
+    found = torch.cat([tokens.labels.flatten() for tokens in data]).unique().tolist()
+    classes = [value for value in found if value != IGNORED]
+    if len(classes) < 2:
+        raise ValueError(
+            f'The {part} label maps have the classes {classes}, expected at least two: their '
+            f'values are classes from 0 on, and {IGNORED} means that a pixel is not labelled. Maps '
+            f'of 0 and {IGNORED} need 1 instead of {IGNORED}.')
+    return classes[-1]

@@ -1,6 +1,7 @@
 """A database has the images of its folder, in the same order, for data sets as they are."""
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -65,16 +66,48 @@ def test_class_subsets_are_read_as_well(packed: str) -> None:
     assert dataset.get_gt_labels().tolist() == [2] * 6 + [0] * 2
 
 
-def test_stopped_tool_goes_on(images: Path, capsys: pytest.CaptureFixture) -> None:
+@pytest.fixture
+def partial(images: Path) -> Path:
+    """What the tool leaves behind where it is stopped after three images."""
     partial = images.with_name('.packed.lmdb.partial')
     names = ImageFolder(data_root=str(images)).data_list
     for _ in pack(images, map(names.name, range(3)), partial):
         pass
     assert count(partial) == 3
-    (images / names.name(0)).write_bytes(b'is not read again')
+    return partial
+
+
+def first_image(images: Path) -> Path:
+    return images / ImageFolder(data_root=str(images)).data_list.name(0)
+
+
+def test_stopped_tool_goes_on(images: Path, partial: Path) -> None:
+    first = first_image(images)
+    size = first.stat().st_size
+    first.write_bytes(b'is not read again'.ljust(size))
+    os.utime(first, (0, 0))
     assert run_tool('pack_images', images, images.with_name('packed.lmdb')) == 0
-    path = f'lmdb://{images.with_name("packed.lmdb")}/{names.name(0)}'
+    path = f'lmdb://{images.with_name("packed.lmdb")}/{first.relative_to(images)}'
     assert fileio.get(path).startswith(b'\x89PNG')
+
+
+@pytest.mark.parametrize('length', [10, None])
+def test_replaced_image_is_refused(images: Path, partial: Path, length: int | None,
+                                   capsys: pytest.CaptureFixture) -> None:
+    first = first_image(images)
+    first.write_bytes(b'x' * (length or first.stat().st_size))
+    assert run_tool('pack_images', images, images.with_name('packed.lmdb')) == 2
+    assert f'{first} was replaced after it had been written: remove {partial}' in (
+        capsys.readouterr().err)
+
+
+def test_begun_with_another_folder_is_refused(images: Path, partial: Path,
+                                              capsys: pytest.CaptureFixture) -> None:
+    images.rename(images.with_name('others'))
+    write_images(images / 'b', count=2)
+    assert run_tool('pack_images', images.with_name('others'), images.with_name('packed.lmdb')) == 2
+    assert f'was begun with {images}, now {images.with_name("others")}: remove it' in (
+        capsys.readouterr().err)
 
 
 def test_begun_with_other_images_is_refused(images: Path, capsys: pytest.CaptureFixture) -> None:

@@ -188,6 +188,17 @@ def test_a_config_of_the_user_is_kept(images: ImageSet, tmp_path: Path):
     assert path.read_text() == 'changed = True'
 
 
+@pytest.mark.parametrize('minutes, warns', [(0.1, True), (1000., False)])
+def test_a_budget_that_cannot_be_kept_is_named(images: ImageSet, tmp_path: Path, minutes: float,
+                                               warns: bool, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(stage_configs, 'measure_seconds_per_iter', lambda path: 2.)     # for speed
+    said: list[str] = []
+    stage_configs.write_missing_config('vqgan', PRESETS['small'], images, 8, tmp_path, minutes,
+                                       said.append)
+    warnings = [line for line in said if line.startswith('WARNING: tokenizer: even the shortest')]
+    assert len(warnings) == warns
+
+
 def test_the_memory_of_frozen_parts_counts():
     addp = starting_configs(PRESETS['base'], 256)['addp']
     larger = copy.deepcopy(addp)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from addp_mm.own_images.image_sources import files_of
+from addp_mm.own_images.image_sources import claim, files_of
 
 
 @pytest.fixture
@@ -78,3 +78,52 @@ def test_other_files_are_told_apart(image: Path, tmp_path: Path, name: str, cont
 def test_lists_of_editors(image: Path, encoding: str):
     (image.parent / 'list.txt').write_bytes('a.png\r\n\r\n'.encode(encoding))
     assert files_of(image.parent / 'list.txt', image.parent / 'out') == [image]
+
+
+def test_a_folder_of_the_user_is_not_unpacked_over(image: Path, tmp_path: Path):
+    path, out = zipped(image, tmp_path / 'images.zip'), tmp_path / 'out'
+    work = out / 'unpacked' / 'my_work.txt'
+    work.parent.mkdir(parents=True)
+    work.write_text('precious')
+    with pytest.raises(ValueError, match='unpacked, where .*images.zip would be unpacked, has files'
+                                         ' of others'):
+        files_of(path, out)
+    assert work.read_text() == 'precious'
+
+
+def test_a_broken_archive_can_be_replaced(image: Path, tmp_path: Path):
+    path, out = zipped(image, tmp_path / 'images.zip'), tmp_path / 'out'
+    whole = path.read_bytes()
+    path.write_bytes(whole[:40] + b'\xff' * 8 + whole[48:])
+    with pytest.raises(ValueError, match='is no whole archive'):
+        files_of(path, out)
+    path.write_bytes(whole)
+    assert files_of(path, out) == [out / 'unpacked' / 'a.png']
+
+
+@pytest.mark.parametrize('name', ['train.txt', 'held_out.txt', 'report.md', 'images/a.png',
+                                  'vqgan/epoch_1.pth'])
+def test_files_of_others_are_not_replaced(image: Path, tmp_path: Path, name: str):
+    theirs = tmp_path / 'out' / name
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text('precious')
+    for _ in range(2):
+        with pytest.raises(ValueError, match=f'did not write .*{Path(name).parts[0]}. Give'):
+            claim(image.parent, tmp_path / 'out')
+    assert theirs.read_text() == 'precious'
+
+
+def test_a_folder_is_claimed_before_anything_is_written(image: Path, tmp_path: Path):
+    out = tmp_path / 'out'
+    (out / 'unpacked').mkdir(parents=True)      # matters to archives only
+    claim(image.parent, out)
+    (out / 'images').mkdir()
+    claim(image.parent, out)                    # after a stop
+
+
+def test_a_list_that_would_be_replaced_is_refused(image: Path, tmp_path: Path):
+    out = tmp_path / 'out'
+    claim(image.parent, out)
+    (out / 'train.txt').write_text(f'{image}\n')
+    with pytest.raises(ValueError, match='train.txt has the name of a list that is written'):
+        claim(out / 'train.txt', out)

@@ -47,7 +47,7 @@ def read_lists(out: Path) -> tuple[list[str], list[str]]:
 def test_plain_images_stay_where_they_are(folder: Path, tmp_path: Path):
     images = prepare_images(folder, tmp_path / 'out', SIZE, say_nothing)
     train, val = read_lists(tmp_path / 'out')
-    assert sorted(train + val) == sorted(map(str, find_images(folder, tmp_path)))
+    assert sorted(train + val) == sorted(map(str, find_images(folder, tmp_path)[0]))
     assert (images.num_train, images.num_val) == (len(train), len(val)) == (2, 1)
     assert images.notes == ['3 images are few: expect the models to learn them by heart.']
 
@@ -116,7 +116,8 @@ def test_a_finished_check_is_not_repeated(folder: Path, tmp_path: Path):
     first = prepare_images(folder, tmp_path / 'out', SIZE, said.append)
     draw().save(folder / 'later.png')
     assert prepare_images(folder, tmp_path / 'out', SIZE, said.append) == first
-    assert len(said) == 1
+    assert len(said) == 2
+    assert said[1].startswith('WARNING: 1 image in') and 'not used: later.png' in said[1]
     with pytest.raises(ValueError, match=r'other settings .image_size 16, now 8.: choose another'):
         prepare_images(folder, tmp_path / 'out', 8, said.append)
 
@@ -132,7 +133,7 @@ def test_an_archive_is_unpacked_once(folder: Path, tmp_path: Path, ending: str):
         with tarfile.open(archive, 'w:gz') as file:
             file.add(folder, 'x')
     for _ in range(2):
-        paths = find_images(archive, tmp_path)
+        paths, _ = find_images(archive, tmp_path)
         assert sorted(path.name for path in paths) == ['a.png', 'b.JPG', 'c.jpeg']
 
 
@@ -144,8 +145,8 @@ def test_a_broken_archive_is_named(tmp_path: Path):
 
 def test_a_list_is_relative_to_its_folder(folder: Path, tmp_path: Path):
     (folder / 'list.txt').write_text('a.png\n\ndeeper/c.jpeg\n')
-    assert find_images(folder / 'list.txt', tmp_path) == [folder / 'a.png',
-                                                          folder / 'deeper/c.jpeg']
+    assert find_images(folder / 'list.txt', tmp_path) == (
+        [folder / 'a.png', folder / 'deeper/c.jpeg'], [])
 
 
 def test_what_cannot_be_trained_with_is_refused(folder: Path, tmp_path: Path):
@@ -249,10 +250,55 @@ def test_images_of_one_colour_are_left_out(folder: Path, tmp_path: Path):
     Image.new('RGB', (20, 20), 'red').save(folder / 'red.png')
     images = prepare_images(folder, tmp_path / 'out', SIZE, say_nothing)
     assert '1 image of one colour: left out: red.png.' in images.notes
-    for path in find_images(folder, tmp_path):
+    for path in find_images(folder, tmp_path)[0]:
         Image.new('L', (20, 20), 7).save(path)
     with pytest.raises(ValueError, match='0 usable images, .* of one colour'):
         prepare_images(folder, tmp_path / 'out2', SIZE, say_nothing)
+
+
+def save_deep(path: Path, high: int) -> None:
+    """A grey image of 16 bits with values up to ``high``."""
+    Image.fromarray((np.arange(400).reshape(20, 20) * high // 399).astype(np.uint16)).save(path)
+
+
+def test_what_becomes_one_colour_is_left_out(folder: Path, tmp_path: Path):
+    save_deep(folder / 'deep.png', 200)
+    clear = draw('RGBA')
+    clear.putalpha(0)
+    clear.save(folder / 'clear.png')
+    deep, clear = (check_image(folder / name, tmp_path, SIZE) for name in ('deep.png', 'clear.png'))
+    assert deep.paths == clear.paths == []
+    assert '8 bits: left out (--stretch uses' in deep.findings[0]
+    assert clear.findings == ['of one colour: left out']
+    assert len(check_image(folder / 'deep.png', tmp_path, SIZE, stretch=True).paths) == 1
+
+
+@pytest.mark.parametrize('bits, is_told', [(12, True), (13, True), (14, False), (16, False)])
+def test_stretching_is_named_where_few_levels_are_left(folder: Path, tmp_path: Path, bits: int,
+                                                       is_told: bool):
+    save_deep(folder / 'deep.png', 2**bits - 1)
+    findings = check_image(folder / 'deep.png', tmp_path, SIZE).findings
+    assert any('--stretch uses their range' in finding for finding in findings) == is_told
+    findings = check_image(folder / 'deep.png', tmp_path, SIZE, stretch=True).findings
+    assert not any('--stretch' in finding for finding in findings)
+
+
+@pytest.mark.parametrize('changes', [dict(stretch=True), dict(image_size=8),
+                                     dict(scale='native')])
+def test_copies_of_other_settings_are_not_taken(folder: Path, tmp_path: Path, changes: dict):
+    save_deep(folder / 'deep.png', 65535)
+    settings: dict = dict(image_size=SIZE)
+    first = check_image(folder / 'deep.png', tmp_path, **settings).paths
+    assert check_image(folder / 'deep.png', tmp_path, **settings).paths == first
+    assert check_image(folder / 'deep.png', tmp_path, **settings | changes).paths != first
+
+
+def test_the_copy_of_a_replaced_image_is_not_taken(folder: Path, tmp_path: Path):
+    save_deep(folder / 'deep.png', 65535)
+    first = check_image(folder / 'deep.png', tmp_path, SIZE).paths
+    save_deep(folder / 'deep.png', 30000)
+    (again, ) = check_image(folder / 'deep.png', tmp_path, SIZE).paths
+    assert [again] != first and np.asarray(Image.open(again)).max() == 30000 // 257
 
 
 def test_grey_images_are_stretched_where_wanted(folder: Path, tmp_path: Path):
@@ -274,9 +320,52 @@ def test_labels_beside_images_are_no_images(folder: Path, tmp_path: Path):
     (folder / 'x' / 'masks').mkdir()
     draw().save(folder / 'x' / 'images' / 'x.png')
     draw('L').save(folder / 'x' / 'masks' / '1.png')
-    names = [path.name for path in find_images(folder, tmp_path)]
-    assert names == ['a.png', 'b.JPG', 'c.jpeg', 'x.png']
-    assert [path.name for path in find_images(folder / 'x' / 'masks', tmp_path)] == ['1.png']
+    paths, notes = find_images(folder, tmp_path)
+    assert [path.name for path in paths] == ['a.png', 'b.JPG', 'c.jpeg', 'x.png']
+    assert notes == [f'Taken for labels and left out: 1 of 5 files, those in {folder}/x/masks.']
+    assert find_images(folder / 'x' / 'masks', tmp_path) == ([folder / 'x' / 'masks' / '1.png'], [])
+
+
+@pytest.mark.parametrize('images, labels', [
+    ('images/training', 'annotations/training'), ('Images', 'Masks'), ('images', 'masks/a/b')])
+@pytest.mark.parametrize('kind', ['folder', 'list', 'archive'])
+def test_labels_of_other_layouts_are_no_images(tmp_path: Path, images: str, labels: str, kind: str):
+    data, names = tmp_path / 'labels' / 'data', [f'{images}/0.png', f'{labels}/0.png']
+    (tmp_path / 'images').mkdir()       # beside a folder above the data: says nothing
+    for name in names:
+        (data / name).parent.mkdir(parents=True)
+        draw().save(data / name)
+    (data / 'list.txt').write_text('\n'.join(names))
+    with zipfile.ZipFile(data / 'all.zip', 'w') as file:
+        for name in names:
+            file.write(data / name, name)
+    source = data / dict(folder='', list='list.txt', archive='all.zip')[kind]
+    out = tmp_path / 'labels' / 'out'
+    paths, notes = find_images(source, out)
+    root = out / 'unpacked' if kind == 'archive' else data
+    assert paths == [root / names[0]]
+    assert len(notes) == 1 and str(root / Path(labels).parts[0]) in notes[0]
+
+
+def test_an_image_that_is_named_twice_is_taken_once(folder: Path, tmp_path: Path):
+    (folder / 'list.txt').write_text('a.png\n./a.png\ndeeper/../a.png\nlink.png\nb.JPG\n')
+    (folder / 'link.png').symlink_to(folder / 'a.png')
+    paths, notes = find_images(folder / 'list.txt', tmp_path)
+    assert paths == [folder / 'a.png', folder / 'b.JPG']
+    assert notes == ['3 of 5 paths lead to the file of another path: left out.']
+
+
+def test_another_archive_is_named_and_not_unpacked(folder: Path, tmp_path: Path):
+    said: list[str] = []
+    archive, out = tmp_path / 'all.zip', tmp_path / 'out'
+    for names in (['a.png', 'b.JPG', 'deeper/c.jpeg'], ['a.png', 'b.JPG']):
+        with zipfile.ZipFile(archive, 'w') as file:
+            for name in names:
+                file.write(folder / name, name)
+        for _ in range(2):
+            prepare_images(archive, out, SIZE, said.append)
+    assert len(said) == 3 and all('all.zip has changed since' in line for line in said[1:])
+    assert (out / 'unpacked' / 'deeper' / 'c.jpeg').is_file()
 
 
 def test_what_is_held_out_is_listed_as_the_user_named_it(folder: Path, tmp_path: Path):

@@ -1,6 +1,7 @@
 """Made-up pictures whose label map an encoder shows or hides."""
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from torch import nn
 
 import addp_mm  # noqa: F401  (registers)
@@ -19,6 +21,7 @@ from addp_mm.studies.frozen_tokens import (
     variation_shares,
 )
 from addp_mm.studies.linear_patches import LinearFit, LinearPatches, draw_pictures
+from tests.helpers.tools import run_tool
 
 ARCH = dict(embed_dims=32, num_layers=1, num_heads=2, feedforward_channels=32)
 FIT = LinearFit(iterations=60, batch_size=64, lr=0.1)
@@ -164,9 +167,48 @@ def test_no_labelled_picture_is_named(root: Path, tmp_path: Path):
         find_pictures(tmp_path, 'training')
 
 
-def test_label_maps_without_a_label_are_named(root: Path, tmp_path: Path):
+@pytest.mark.parametrize('values', [(IGNORED, IGNORED), (0, IGNORED), (0, 0)])
+def test_label_maps_of_fewer_than_two_classes_are_named(root: Path, tmp_path: Path,
+                                                        values: tuple[int, int]):
     picture = find_pictures(root, 'training')[0]
-    cv2.imwrite(str(tmp_path / 'empty.png'), np.full((20, 16), IGNORED, np.uint8))
-    empty = type(picture)(picture.image, tmp_path / 'empty.png')
-    with pytest.raises(ValueError, match='nothing is labelled'):
-        LinearPatches(FrozenEncoder(Pixels(), 8), FIT).measure([empty], [picture], 1)
+    classes = cv2.imread(str(picture.labels), cv2.IMREAD_UNCHANGED)
+    cv2.imwrite(str(tmp_path / 'map.png'), np.array(values, np.uint8)[classes])
+    single = type(picture)(picture.image, tmp_path / 'map.png')
+    probe = LinearPatches(FrozenEncoder(Pixels(), 8), FIT)
+    for part, pictures in (('training', ([single], [picture])),
+                           ('validation', ([picture], [single]))):
+        with pytest.raises(ValueError, match=f'{part} label maps have .* 255 means'):
+            probe.measure(*pictures, 1)
+
+
+def test_pictures_and_maps_without_a_partner_are_counted(root: Path, tmp_path: Path,
+                                                         caplog: pytest.LogCaptureFixture):
+    shutil.copytree(root, tmp_path, dirs_exist_ok=True)
+    for i in range(5):
+        name = tmp_path / 'annotations' / 'validation' / f'{i}.png'
+        name.rename(name.with_stem(f'other_{i}'))
+    MMLogger.get_current_instance().handlers.append(caplog.handler)
+    assert len(find_pictures(tmp_path, 'validation')) == 1
+    assert '5 of 6 files in' in caplog.text and 'other_0.png' in caplog.text
+    caplog.clear()
+    find_pictures(tmp_path, 'training')
+    assert not caplog.text
+
+
+@pytest.mark.parametrize('size', [0, -64])
+def test_a_size_that_is_no_size_is_refused(size: int):
+    with pytest.raises(ValueError, match='--size must be a positive number'):
+        FrozenEncoder.from_config(config(img_size=8), size=size)
+
+
+def test_the_tool_replaces_no_record_of_other_settings(root: Path, tmp_path: Path,
+                                                       capsys: pytest.CaptureFixture):
+    config(img_size=8).dump(tmp_path / 'config.py')
+    out = tmp_path / 'record.json'
+    words = tmp_path / 'config.py', '--data', root, '--labelled', 1, '--out', out, '--seeds'
+    assert run_tool('evaluate_linear_patches', *words, 0) == 0
+    record = out.read_text()
+    assert run_tool('evaluate_linear_patches', *words, 0) == 0
+    assert run_tool('evaluate_linear_patches', *words, 1) == 2
+    assert 'made with other settings (seeds [0], now [1])' in capsys.readouterr().err
+    assert out.read_text() == record
