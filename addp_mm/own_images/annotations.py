@@ -23,6 +23,7 @@ from .labels import LabelledImages
 from .text_lists import read_lines
 
 PARTS = ('train', 'val')
+_DIGEST, _DIGITS = ' (digest of the content)', 12
 
 
 def write_annotations(found: LabelledImages, out: Path, held_out: Path | None,
@@ -196,7 +197,8 @@ def _digests(found: LabelledImages, val: set[int]) -> dict[str, str]:
     labels = [found.images, found.annotations, found.categories]
     held_out = sorted(image['file_name'] for image in found.images if image['id'] in val)
     return {
-        f'{name}_sha256': hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        f'{name}{_DIGEST}': hashlib.sha256(json.dumps(content, sort_keys=True).encode()
+                                           ).hexdigest()[:_DIGITS]
         for name, content in (('labels', labels), ('held_out', held_out))}
 
 
@@ -207,10 +209,10 @@ def _is_complete(out: Path, settings: dict[str, str], say: Callable[[str], None]
     if not path.is_file():
         raise ValueError(f'{out} holds something else, expected an empty or new folder: name '
                          'another --out.')
-    if '_sha256' not in path.read_text(encoding='utf-8'):
+    if _DIGEST not in path.read_text(encoding='utf-8'):
         say(f'WARNING: {out} was written before labels were compared: it is kept as it is, even if '
             'they were changed since. Remove it to have it written again.')
-        wanted = {name: x for name, x in settings.items() if not name.endswith('_sha256')}
+        wanted = {name: x for name, x in settings.items() if not name.endswith(_DIGEST)}
     if trouble := other_settings(path, wanted):
         raise ValueError(f'{out} was made of something else ({trouble}), and nothing is replaced; '
                          'expected an empty or new folder: name another --out, or remove this one.')
