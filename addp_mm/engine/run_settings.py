@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.hooks import EMAHook
 
 # The parts of a config that decide what a run computes.
 DECISIVE = ('model', 'data_preprocessor', 'train_dataloader', 'optim_wrapper', 'param_scheduler',
@@ -14,6 +15,7 @@ DECISIVE = ('model', 'data_preprocessor', 'train_dataloader', 'optim_wrapper', '
 # And what does not matter in them: how fast it goes, and what is measured meanwhile.
 _IGNORED = {'num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor', 'compile_cfg',
             'val_interval', 'val_begin', 'dynamic_intervals', 'deterministic', 'cpu_dtype'}
+AVERAGES = 'custom_hooks'       # of these only what averages the weights; others watch
 _OUTSIDE = 'model.sampler'      # of generation; data samplers have the same name
 _MISSING = 'none'
 _SHORT = reprlib.Repr()
@@ -55,9 +57,10 @@ def differences(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> Differenc
         By dotted name the two values, 'none' where there is none.
     """
     found: Differences = {}
-    for part in DECISIVE:
+    both = [{**settings, AVERAGES: _averages(settings)} for settings in (earlier, now)]
+    for part in [*DECISIVE, AVERAGES]:
         pair = [dict(_leaves(part, settings[part])) if settings.get(part) is not None else {}
-                for settings in (earlier, now)]
+                for settings in both]
         for name in dict.fromkeys([*pair[0], *pair[1]]):
             values = tuple(one.get(name, _MISSING) for one in pair)
             if values[0] != values[1] and not name.startswith(f'{_OUTSIDE}.'):
@@ -88,6 +91,28 @@ def in_words(found: Differences) -> str:
               for name, (earlier, now) in list(found.items())[:_LISTED]]
     more = [f'{len(found) - _LISTED} more'] if len(found) > _LISTED else []
     return '; '.join([*listed, *more])
+
+
+def _averages(settings: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The hooks that put an average into the place of the weights, by the names of their types."""
+    hooks = [*(settings.get('custom_hooks') or ()),
+             *(settings.get('default_hooks') or {}).values()]
+    named = {_class_name(hook['type']): hook for hook in hooks
+             if isinstance(hook, dict) and 'type' in hook}
+    known = {kind.__name__ for kind in _with_subclasses(EMAHook)}
+    # An earlier run's class may not be imported now.
+    return {name: hook for name, hook in named.items()
+            if name in known or name.endswith(EMAHook.__name__)} or None
+
+
+def _class_name(kind: Any) -> str:
+    """'EMAHook' of 'mmpretrain.EMAHook'."""
+    return str(kind).rpartition('.')[2]
+
+
+def _with_subclasses(kind: type) -> list[type]:
+    parts: list[type] = kind.__subclasses__()
+    return [kind, *(below for part in parts for below in _with_subclasses(part))]
 
 
 def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:

@@ -3,8 +3,10 @@ from __future__ import annotations
 
 import pytest
 from mmengine.config import Config
+from mmengine.hooks import EMAHook
 
 from addp_mm.engine.run_settings import differences, in_words, read_settings, settings_of
+from addp_mm.registry import HOOKS
 
 CFG = dict(
     model=dict(type='ADDP', backbone=dict(depth=4, window=(2, 4)),
@@ -39,6 +41,29 @@ def test_what_decides_is_named_with_both_values(name: str, value: object, found:
     else:
         assert result == {name: found}
         assert in_words(result) == f'{name} {found[0]!r}, now {found[1]!r}'
+
+
+@HOOKS.register_module()
+class OwnAverage(EMAHook):
+    """An average of another name."""
+
+
+@pytest.mark.parametrize('kind', ['EMAHook', 'mmpretrain.EMAHook', 'OwnAverage'])
+def test_of_hooks_those_that_average_count(kind: str) -> None:
+    average, watching = dict(type=kind, momentum=0.1), dict(type='SeedIterationHook')
+    name = f'custom_hooks.{kind.rpartition(".")[2]}'
+    assert hooks_changed([watching], [watching, average]) == {
+        f'{name}.type': ('none', kind), f'{name}.momentum': ('none', 0.1)}
+    assert f'{name}.type' in hooks_changed([average], [watching])
+    assert hooks_changed([average], [dict(average, momentum=0.2)]) == {
+        f'{name}.momentum': (0.1, 0.2)}
+    assert hooks_changed([watching, average], [average]) == {}
+    assert hooks_changed([watching, average], [average, watching]) == {}
+
+
+def hooks_changed(earlier: list[dict], now: list[dict]) -> dict:
+    return differences(*(settings_of(Config(dict(CFG, custom_hooks=hooks)))
+                         for hooks in (earlier, now)))
 
 
 def test_nothing_in_the_text_is_run(tmp_path) -> None:
