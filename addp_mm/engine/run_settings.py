@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import reprlib
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -17,6 +18,16 @@ _IGNORED = {'num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor'
             'val_interval', 'val_begin', 'dynamic_intervals', 'deterministic', 'cpu_dtype'}
 AVERAGES = 'custom_hooks'       # of these only what averages the weights; others watch
 _OUTSIDE = 'model.sampler'      # of generation; data samplers have the same name
+# What of a model only a training reads, or how it is computed: by whole names, and parts of names.
+_OF_TRAINING = {'sampler', 'init_cfg', 'train_cfg', 'test_cfg', 'gallery', 'discriminator',
+                'mask_ratio', 'per_image', 'codebook', 'batch_augments', 'frozen_stages',
+                'norm_eval', 'table_std', 'layer_scale_init_value', 'with_cp', 'fused', 'dtype',
+                'channels_last', 'checkpoint', 'must_fit'}
+_LOSS_OR_DROPOUT = re.compile('loss|drop')
+_TEACHER = 'model.data_preprocessor.token_predictor.'
+# What is said of a file's weights, and of what `other_model` found.
+OTHER_MODEL = ('{} was trained with {}. Its weights may give wrong results with other settings of '
+               'the model: take those that it was trained with.')
 _MISSING = 'none'
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
@@ -80,6 +91,33 @@ def changes_since(meta: Mapping[str, Any], cfg: Config) -> Differences:
     return differences(read_settings(text), settings_of(cfg)) if text and cfg else {}
 
 
+def other_model(meta: Mapping[str, Any] | None, cfg: Config | None) -> str:
+    """How a model differs from the one whose weights it takes, though its tensors fit.
+
+    Only what results depend on counts, and where the weights come from does not.
+
+    Args:
+        meta: The meta data of a checkpoint.
+        cfg: The present config.
+
+    Returns:
+        The differences in words; empty if there are none, or the checkpoint has no config, or one
+        of another kind of model.
+    """
+    text = (meta or {}).get('cfg')
+    if not (isinstance(text, str) and cfg):
+        return ''
+    try:
+        earlier, now = _model_of(read_settings(text)), _model_of(settings_of(cfg))
+    except ValueError:      # of another library, in another form
+        return ''
+    if _class_name(earlier.get('type')) != _class_name(now.get('type')):
+        return ''
+    found = differences(dict(model=earlier), dict(model=now))
+    return in_words({name: pair for name, pair in found.items()
+                     if _decides_over_results(name, *pair)})
+
+
 def settings_of(cfg: Config) -> dict[str, Any]:
     """The settings of a config, in the form in which a checkpoint's are read."""
     return read_settings(cfg.pretty_text)
@@ -91,6 +129,23 @@ def in_words(found: Differences) -> str:
               for name, (earlier, now) in list(found.items())[:_LISTED]]
     more = [f'{len(found) - _LISTED} more'] if len(found) > _LISTED else []
     return '; '.join([*listed, *more])
+
+
+def _model_of(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A model with its preprocessor, which may stand beside it, and without its augmentation."""
+    model = settings.get('model')
+    model = model if isinstance(model, dict) else {}
+    model = model.get('module', model)
+    preprocessor = settings.get('data_preprocessor')
+    return {**({'data_preprocessor': preprocessor} if preprocessor else {}), **model}
+
+
+def _decides_over_results(name: str, earlier: Any, now: Any) -> bool:
+    parts = name.split('.')
+    if parts[-1] == 'type' and _class_name(earlier) == _class_name(now):
+        return False
+    return not (name.startswith(_TEACHER) or _OF_TRAINING.intersection(parts)
+                or any(map(_LOSS_OR_DROPOUT.search, parts)))
 
 
 def _averages(settings: Mapping[str, Any]) -> dict[str, Any] | None:
