@@ -14,10 +14,9 @@ from mmengine.device import get_device
 from mmengine.logging import MMLogger
 
 from ..checkpoints.weight_files import sha256_of
-from ..config_file import change_config
 from ..generation import extend, from_pixels, to_pixels, uncrop_margins
 from ..visualization import edits, spread_steps
-from .check_config import check_options
+from .check_config import set_options
 from .freed_memory import keep_freed_memory
 from .image_input import read_image, read_mask
 from .inferencer import ADDPInferencer, check_positive
@@ -49,8 +48,7 @@ def build_inferencer(config: str | Path, weights: str | Path | None = None,
     if weights is None:
         raise ValueError(f'Expected a checkpoint behind the config {config}: without one the model '
                          'would have its start values.')
-    check_options(cfg, cfg_options or {})
-    change_config(cfg, cfg_options)
+    set_options(cfg, cfg_options)
     device = device or get_device()
     if device == 'cuda' and torch.cuda.is_available():
         device = f'cuda:{int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count()}'
