@@ -14,6 +14,7 @@ from mmengine.device import get_device
 from mmengine.logging import MMLogger
 
 from ..checkpoints.weight_files import sha256_of
+from ..engine.run_settings import model_settings
 from ..generation import extend, from_pixels, to_pixels, uncrop_margins
 from ..visualization import edits, spread_steps
 from .check_config import set_options
@@ -106,7 +107,8 @@ def generate(inferencer: ADDPInferencer, out: str | Path, num_images: int, seed:
     settings = dict(
         checkpoint_sha256=sha256_of(inferencer.weights),
         tokenizer_sha256=inferencer.model.data_preprocessor.tokenizer.sha256,
-        image_size=list(inferencer.image_size), seed=seed, dtype=inferencer.dtype,
+        model=model_settings(inferencer.config), image_size=list(inferencer.image_size),
+        seed=seed, dtype=inferencer.dtype,
         **generator.sampler.options(generator.num_tokens))
     folder = OutputFolder(out, settings, overwrite)
     files = [folder.image_path, *([folder.steps_path] if save_steps else [])]

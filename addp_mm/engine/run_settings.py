@@ -115,7 +115,15 @@ def other_model(meta: Mapping[str, Any] | None, cfg: Config | None) -> str:
         return ''
     found = differences(dict(model=earlier), dict(model=now))
     return in_words({name: pair for name, pair in found.items()
-                     if _decides_over_results(name, *pair)})
+                     if _is_of_results(name) and not _is_same_class(name, *pair)})
+
+
+def model_settings(cfg: Config | None) -> dict[str, Any]:
+    """What results depend on of a model, beside its weights and its sampler, by dotted name."""
+    if cfg is None:
+        return {}
+    leaves = _leaves('model', _model_of(settings_of(cfg)))
+    return {name.removeprefix('model.'): value for name, value in leaves if _is_of_results(name)}
 
 
 def settings_of(cfg: Config) -> dict[str, Any]:
@@ -140,12 +148,14 @@ def _model_of(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {**({'data_preprocessor': preprocessor} if preprocessor else {}), **model}
 
 
-def _decides_over_results(name: str, earlier: Any, now: Any) -> bool:
+def _is_of_results(name: str) -> bool:
     parts = name.split('.')
-    if parts[-1] == 'type' and _class_name(earlier) == _class_name(now):
-        return False
     return not (name.startswith(_TEACHER) or _OF_TRAINING.intersection(parts)
                 or any(map(_LOSS_OR_DROPOUT.search, parts)))
+
+
+def _is_same_class(name: str, earlier: Any, now: Any) -> bool:
+    return name.endswith('.type') and _class_name(earlier) == _class_name(now)
 
 
 def _averages(settings: Mapping[str, Any]) -> dict[str, Any] | None:
