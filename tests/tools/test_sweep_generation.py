@@ -136,7 +136,8 @@ def test_another_run_in_the_folder_is_refused(tool, tmp_path: Path):
 
 @pytest.mark.parametrize(('arguments', 'message'), [
     (('steps', '--values', 17), 'at most the number of tokens'),
-    (('steps', '--values', 2.5), 'integers'),
+    (('steps', '--values', 2.5), 'integers'), (('steps', '--values', 'inf'), 'integers'),
+    (('steps', '--values', 'nan'), 'integers'),
     (('steps', '--steps', 4), "changes ['num_steps']"),
     (('top-p', '--values', 0), 'top_p'),
     (('top-p', '--num-images', 0), 'at least 1, got 0'),
