@@ -37,7 +37,9 @@ def read_config_file(path: str | Path, import_custom_modules: bool = True) -> Co
 
 
 def change_config(cfg: Config, options: Mapping[str, Any] | None) -> None:
-    """Change settings of a config by dotted key.
+    """Change settings of a config by dotted key, or add them: whoever calls knows what is read.
+
+    Command lines go through :func:`~addp_mm.apis.check_config.set_options`.
 
     Raises:
         ValueError: If a key names a place that cannot be there.

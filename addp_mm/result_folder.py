@@ -98,8 +98,8 @@ def other_settings(path: Path, settings: Mapping[str, Any]) -> str:
     if not path.is_file():
         return ''
     earlier, now = _read(path), json.loads(json.dumps(settings, default=str))
-    return '; '.join(f'{name} {_SHORT.repr(earlier.get(name))}, now {_SHORT.repr(value)}'
-                     for name, value in now.items() if earlier.get(name) != value)
+    return '; '.join(text for name, value in now.items()
+                     for text in _changes(name, earlier.get(name), value))
 
 
 @contextlib.contextmanager
@@ -125,6 +125,14 @@ def try_lock(path: Path, descriptors: list[int] | None = None) -> Iterator[bool]
         yield is_ours
     finally:
         lock.release()
+
+
+def _changes(name: str, earlier: Any, now: Any) -> Iterator[str]:
+    if isinstance(earlier, dict) and isinstance(now, dict):
+        for key in {**earlier, **now}:
+            yield from _changes(f'{name}.{key}', earlier.get(key), now.get(key))
+    elif earlier != now:
+        yield f'{name} {_SHORT.repr(earlier)}, now {_SHORT.repr(now)}'
 
 
 def _read(path: Path) -> Record:

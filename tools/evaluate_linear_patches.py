@@ -17,11 +17,12 @@ from pathlib import Path
 from mmengine.logging import MMLogger
 
 import addp_mm  # noqa: F401  (registers)
+from addp_mm.apis.check_config import set_options
 from addp_mm.atomic_write import write_json
 from addp_mm.checkpoints.weight_files import sha256_of
 from addp_mm.cli.arguments import Options
 from addp_mm.cli.run import run
-from addp_mm.config_file import change_config, read_config_file
+from addp_mm.config_file import read_config_file
 from addp_mm.result_folder import other_settings
 from addp_mm.studies.frozen_tokens import FrozenEncoder, find_pictures
 from addp_mm.studies.linear_patches import LinearPatches, table_row
@@ -53,7 +54,7 @@ def main(words: list[str] | None = None) -> None:
     MMLogger.get_instance('linear_patches', log_level='WARNING')    # no line for each start value
     pictures = [find_pictures(args.data, part) for part in ('training', 'validation')]
     cfg = read_config_file(args.config)
-    change_config(cfg, args.cfg_options)
+    set_options(cfg, args.cfg_options)
     encoder = FrozenEncoder.from_config(cfg, args.checkpoint, args.size)
     inputs = dict(
         config=args.config, cfg_options=args.cfg_options, data=str(args.data.absolute()),

@@ -18,11 +18,12 @@ from pathlib import Path
 from mmengine.device import get_device
 
 import addp_mm  # noqa: F401  (registers)
+from addp_mm.apis.check_config import set_options
 from addp_mm.apis.load_model import build_model
 from addp_mm.checkpoints.weight_files import sha256_of
 from addp_mm.cli.arguments import Options
 from addp_mm.cli.run import run
-from addp_mm.config_file import change_config, read_config_file
+from addp_mm.config_file import read_config_file
 from addp_mm.result_folder import ResultFolder
 from addp_mm.studies.robustness.report import (
     records_of_predictions,
@@ -86,7 +87,7 @@ def prepare(args: argparse.Namespace, folders: dict[str, Path]) -> tuple[Robustn
     class_names = read_class_names(args.class_names)
     parts = plan_parts(folders, class_names)
     cfg = read_config_file(args.config)
-    change_config(cfg, args.cfg_options)
+    set_options(cfg, args.cfg_options)
     pipeline = test_pipeline(cfg)
     model = build_model(cfg, args.checkpoint).to(args.device or get_device())
     robustness = RobustnessRun(

@@ -23,6 +23,7 @@ from addp_mm.cli.arguments import (
 )
 from addp_mm.cli.progress import progress_bar
 from addp_mm.cli.run import run
+from addp_mm.engine.run_settings import model_settings
 from addp_mm.evaluation.feature_extractor import build_extractors
 from addp_mm.evaluation.generation_scores import reference_features
 from addp_mm.evaluation.quality_record import describe_set
@@ -70,6 +71,7 @@ def prepare(args: argparse.Namespace) -> tuple[Sweep, list[dict]]:
     for sampler in samplers:
         inferencer.generator(**sampler)
     about = dict(checkpoint_sha256=sha256_of(args.checkpoint), dtype=args.dtype,
+                 model=model_settings(inferencer.config),
                  tokenizer_sha256=inferencer.model.data_preprocessor.tokenizer.sha256)
     compares = set(args.metrics) != {'is'}
     if compares:

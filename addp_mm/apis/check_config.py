@@ -13,6 +13,7 @@ from mmengine.runner import FlexibleRunner, Runner
 from torch import nn
 
 from ..config_errors import all_arguments, each_setting
+from ..config_file import change_config
 from ..unknown_names import check_names, nearest
 from .machine import optim_wrappers
 
@@ -32,6 +33,21 @@ _PARAMWISE = ('custom_keys', 'bias_lr_mult', 'bias_decay_mult', 'norm_decay_mult
               'layer_decay_rate', 'num_layers', 'decay_rate', 'decay_type')
 _MULTIPLIERS = ('lr_mult', 'decay_mult', 'lr', 'weight_decay')
 _VERY_NEAR, _NAMED = 0.9, 4
+
+
+def set_options(cfg: Config, options: Mapping[str, Any] | None) -> None:
+    """Change settings of a config as a command line says, if something reads them.
+
+    Args:
+        cfg: The config.
+        options: The settings by dotted key.
+
+    Raises:
+        ValueError: If a key is none of the config, see :func:`check_options`, or names a place
+            that cannot be there.
+    """
+    check_options(cfg, options or {})
+    change_config(cfg, options)
 
 
 def check_options(cfg: Config, options: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from ..unknown_names import check_names
 from .machine import optim_wrappers
 
 _LIMITS = dict(norm='max_norm', value='clip_value')
+_FALLING = re.compile('Cosine|Poly')        # kinds of schedules that are made for a whole training
 _CLIPPING = ('type', 'max_norm', 'norm_type', 'error_if_nonfinite', 'foreach', 'clip_value')
 
 
@@ -29,14 +31,60 @@ def check_numbers(cfg: Config) -> list[str]:
         _check_count(f'train_cfg.{name}', cfg.train_cfg.get(name, 1))
     warnings: list[str] = []
     for wrapper in optim_wrappers(cfg):
+        _check_count('optim_wrapper.accumulative_counts', wrapper.get('accumulative_counts', 1))
         _check_clipping(wrapper.get('clip_grad') or {})
         warnings += _look_at_rate(wrapper.get('optimizer') or {})
-    return [*warnings, *_look_at_checkpoints(cfg)]
+    return [*warnings, *_look_at_validation(cfg), *_look_at_checkpoints(cfg),
+            *_look_at_schedules(cfg)]
 
 
 def _check_count(name: str, value: Any) -> None:
-    if not isinstance(value, int) or value < 1:
+    if not _is_whole(value) or value < 1:
         raise ValueError(f'{name} must be a whole number above 0, got {value!r}.')
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _length(cfg: Config) -> tuple[str, int]:
+    """What a training counts, and how many of it."""
+    loop = cfg.train_cfg
+    return ('iterations', loop.max_iters) if 'max_iters' in loop else (
+        'epochs', loop.get('max_epochs', 1))
+
+
+def _look_at_validation(cfg: Config) -> Iterator[str]:
+    begin, changes = cfg.train_cfg.get('val_begin', 1), cfg.train_cfg.get('dynamic_intervals')
+    if not _is_whole(begin):
+        raise ValueError(f'train_cfg.val_begin must be a whole number, got {begin!r}.')
+    if changes is not None and not (isinstance(changes, (list, tuple)) and all(
+            isinstance(pair, (list, tuple)) and len(pair) == 2 and all(map(_is_whole, pair))
+            for pair in changes)):
+        raise ValueError('train_cfg.dynamic_intervals must be a list of pairs of whole numbers, '
+                         f'(begin, interval), got {changes!r}.')
+    unit, length = _length(cfg)
+    if cfg.get('val_dataloader') and begin > length:
+        yield (f'train_cfg.val_begin is {begin}, the training has {length} {unit}: it is never '
+               'validated.')
+
+
+def _look_at_schedules(cfg: Config) -> Iterator[str]:
+    """A rate that stops to fall before the end, or never falls as far as it should."""
+    schedules = cfg.get('param_scheduler') or []
+    if isinstance(schedules, dict):
+        schedules = [schedules] if 'type' in schedules else [
+            schedule for part in schedules.values()
+            for schedule in (part if isinstance(part, list) else [part])]
+    unit, length = _length(cfg)
+    same_unit = [schedule for schedule in schedules if isinstance(schedule, dict)
+                 and schedule.get('by_epoch', True) == (unit == 'epochs')
+                 and isinstance(schedule.get('end', math.inf), (int, float))]
+    ends = [(schedule.get('end', math.inf), str(schedule.get('type'))) for schedule in same_unit]
+    end, kind = max(ends, default=(math.inf, ''))
+    if end not in (length, math.inf) and _FALLING.search(kind):
+        yield (f'The schedule {kind} ends at {end}, the training at {length} {unit}: set '
+               'both alike, unless the rate is to stay at its last value, or not to reach it.')
 
 
 def _look_at_rate(optimizer: Mapping[str, Any]) -> Iterator[str]:
@@ -56,6 +104,23 @@ def _look_at_checkpoints(cfg: Config) -> Iterator[str]:
         raise ValueError('default_hooks.checkpoint.filename_tmpl must hold {}, where the number of '
                          f'the epoch or iteration goes, got {template!r}: each checkpoint would '
                          'replace the one before it.')
+    interval, most = hook.get('interval', -1), hook.get('max_keep_ckpts', -1)
+    if not _is_whole(interval):
+        raise ValueError('default_hooks.checkpoint.interval must be a whole number, got '
+                         f'{interval!r}.')
+    if not _is_whole(most) or most == 0:
+        raise ValueError('default_hooks.checkpoint.max_keep_ckpts must be a whole number above 0, '
+                         f'or -1, which keeps all, got {most!r}.')
+    by_epoch = hook.get('by_epoch', True)
+    if interval > 0 and by_epoch and _length(cfg)[0] == 'iterations':
+        yield ('No checkpoint is written before the end: the training counts iterations, and '
+               'default_hooks.checkpoint epochs. Set its by_epoch=False and an interval in '
+               'iterations.')
+    for counts in {wrapper.get('accumulative_counts', 1) for wrapper in optim_wrappers(cfg)}:
+        if interval > 0 and not by_epoch and interval % counts:
+            yield (f'default_hooks.checkpoint.interval is {interval}, no multiple of '
+                   f'optim_wrapper.accumulative_counts, {counts}: a run that goes on from a '
+                   'checkpoint between two steps loses the gradients gathered so far.')
     if hook.get('interval') in (0, -1):
         yield ('No checkpoint is written (default_hooks.checkpoint.interval): the run cannot go on '
                'after a stop.')

@@ -14,10 +14,10 @@ from mmengine.device import get_device
 from mmengine.logging import MMLogger
 
 from ..checkpoints.weight_files import sha256_of
-from ..config_file import change_config
+from ..engine.run_settings import model_settings
 from ..generation import extend, from_pixels, to_pixels, uncrop_margins
 from ..visualization import edits, spread_steps
-from .check_config import check_options
+from .check_config import set_options
 from .freed_memory import keep_freed_memory
 from .image_input import read_image, read_mask
 from .inferencer import ADDPInferencer, check_positive
@@ -49,8 +49,7 @@ def build_inferencer(config: str | Path, weights: str | Path | None = None,
     if weights is None:
         raise ValueError(f'Expected a checkpoint behind the config {config}: without one the model '
                          'would have its start values.')
-    check_options(cfg, cfg_options or {})
-    change_config(cfg, cfg_options)
+    set_options(cfg, cfg_options)
     device = device or get_device()
     if device == 'cuda' and torch.cuda.is_available():
         device = f'cuda:{int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count()}'
@@ -108,7 +107,8 @@ def generate(inferencer: ADDPInferencer, out: str | Path, num_images: int, seed:
     settings = dict(
         checkpoint_sha256=sha256_of(inferencer.weights),
         tokenizer_sha256=inferencer.model.data_preprocessor.tokenizer.sha256,
-        image_size=list(inferencer.image_size), seed=seed, dtype=inferencer.dtype,
+        model=model_settings(inferencer.config), image_size=list(inferencer.image_size),
+        seed=seed, dtype=inferencer.dtype,
         **generator.sampler.options(generator.num_tokens))
     folder = OutputFolder(out, settings, overwrite)
     files = [folder.image_path, *([folder.steps_path] if save_steps else [])]

@@ -16,6 +16,7 @@ from ..checkpoints.fit import check_complete, load_what_fits
 from ..checkpoints.weight_files import load_checkpoint, state_dict_of
 from ..config_errors import errors_explained
 from ..engine.hooks import FROZEN_WEIGHTS
+from ..engine.run_settings import OTHER_MODEL, other_model
 from ..models.layers import FrozenModule
 from ..registry import MODELS
 from .model_source import read_config
@@ -41,8 +42,9 @@ def build_model(model: str | Path | Config | BaseModel,
     """
     if isinstance(model, (str, Path)):
         model, weights = read_config(model, weights)
-    if isinstance(model, Config):
-        model = _build(model)
+    cfg = model if isinstance(model, Config) else None
+    if cfg is not None:
+        model = _build(cfg)
         if weights is None:
             model.init_weights()
             MMLogger.get_current_instance().warning(
@@ -50,7 +52,10 @@ def build_model(model: str | Path | Config | BaseModel,
     if weights is not None:
         content = load_checkpoint(weights)
         load_exactly(model, state_dict_of(content, weights), weights)
-        _compare_frozen_files(model, content, weights)
+        meta = content.get('meta') if isinstance(content, dict) else None
+        _compare_frozen_files(model, meta, weights)
+        if changes := other_model(meta, cfg):
+            MMLogger.get_current_instance().warning(OTHER_MODEL.format(weights, changes))
     return model
 
 
@@ -121,9 +126,9 @@ def _build(cfg: Config) -> BaseModel:
         return MODELS.build({**defaults, **cfg.model})
 
 
-def _compare_frozen_files(model: nn.Module, content: Any, path: str | Path) -> None:
+def _compare_frozen_files(model: nn.Module, meta: dict[str, Any] | None,
+                          path: str | Path) -> None:
     """Warn when a checkpoint was trained with another tokenizer file than the config names."""
-    meta = content.get('meta') if isinstance(content, dict) else None
     saved = (meta or {}).get(FROZEN_WEIGHTS, {})
     name = 'data_preprocessor.tokenizer'
     tokenizer = getattr(model.data_preprocessor, 'tokenizer', None)     # classifiers have none

@@ -20,12 +20,12 @@ from torch import nn
 from ..atomic_write import write_whole
 from ..checkpoints import read_pointer
 from ..config_errors import errors_explained
-from ..config_file import change_config, read_config_file
+from ..config_file import read_config_file
 from ..datasets.coco_file import coco_fault
 from ..engine.hooks import CheckpointFitHook
 from ..error_origin import places
 from ..generation import ImageGenerator
-from .check_config import check_custom_keys, check_options, check_settings
+from .check_config import check_custom_keys, check_settings, set_options
 from .check_numbers import check_numbers
 from .freed_memory import keep_freed_memory
 from .library_scopes import (
@@ -172,8 +172,7 @@ def train_config(config: str | Path | Config, work_dir: str | Path | None = None
         _set_loader_defaults(cfg, name, pin_memory, persistent_workers=True)
         if cfg.get(name) and not persistent_workers:
             cfg[name].persistent_workers = False
-    check_options(cfg, cfg_options or {})
-    change_config(cfg, cfg_options)
+    set_options(cfg, cfg_options)
     return cfg
 
 
@@ -218,8 +217,7 @@ def test_config(config: str | Path | Config, checkpoint: str | Path,
     if show or show_dir is not None:
         draw_predictions(cfg, show, show_dir, interval, wait_time)
     _set_loader_defaults(cfg, 'test_dataloader', pin_memory)
-    check_options(cfg, cfg_options or {})
-    change_config(cfg, cfg_options)
+    set_options(cfg, cfg_options)
     if tta:             # wraps the model that the options are about
         add_test_time_augmentation(cfg)
     return cfg

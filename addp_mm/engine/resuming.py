@@ -11,7 +11,7 @@ from mmengine.runner import BaseLoop, EpochBasedTrainLoop, FlexibleRunner, Runne
 from torch.utils.data import BatchSampler
 
 from ..datasets.numbered_sampler import number_indices
-from .run_settings import Differences, changes_since, in_words
+from .run_settings import AVERAGES, Differences, changes_since, in_words
 
 PROCESSES, EPOCH_LENGTH = 'num_processes', 'epoch_length'       # in a checkpoint's meta
 _LENGTH_OF_RUN = ('optim_wrapper', 'param_scheduler', 'auto_scale_lr', 'train_cfg',
@@ -177,6 +177,8 @@ def _refuse_unchangeable(runner: Runner, checkpoint: Mapping[str, Any],
                          found: Differences) -> None:
     fixed = [name for name in found if name.startswith('optim_wrapper') and (
         name.endswith('optimizer.type') or '.constructor' in name)]
+    # Checkpoints hold the averages as the weights: without the hook they would be trained on.
+    fixed += [name for name in found if name.startswith(AVERAGES) and name.endswith('type')]
     same = not isinstance(runner, FlexibleRunner) and all(
         [len(g['params']) for g in wrapper.optimizer.param_groups]
         == [len(g['params']) for g in state['param_groups']]

@@ -2,11 +2,13 @@
 from __future__ import annotations
 
 import ast
+import re
 import reprlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.hooks import EMAHook
 
 # The parts of a config that decide what a run computes.
 DECISIVE = ('model', 'data_preprocessor', 'train_dataloader', 'optim_wrapper', 'param_scheduler',
@@ -14,7 +16,18 @@ DECISIVE = ('model', 'data_preprocessor', 'train_dataloader', 'optim_wrapper', '
 # And what does not matter in them: how fast it goes, and what is measured meanwhile.
 _IGNORED = {'num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor', 'compile_cfg',
             'val_interval', 'val_begin', 'dynamic_intervals', 'deterministic', 'cpu_dtype'}
+AVERAGES = 'custom_hooks'       # of these only what averages the weights; others watch
 _OUTSIDE = 'model.sampler'      # of generation; data samplers have the same name
+# What of a model only a training reads, or how it is computed: by whole names, and parts of names.
+_OF_TRAINING = {'sampler', 'init_cfg', 'train_cfg', 'test_cfg', 'gallery', 'discriminator',
+                'mask_ratio', 'per_image', 'codebook', 'batch_augments', 'frozen_stages',
+                'norm_eval', 'table_std', 'layer_scale_init_value', 'with_cp', 'fused', 'dtype',
+                'channels_last', 'checkpoint', 'must_fit'}
+_LOSS_OR_DROPOUT = re.compile('loss|drop')
+_TEACHER = 'model.data_preprocessor.token_predictor.'
+# What is said of a file's weights, and of what `other_model` found.
+OTHER_MODEL = ('{} was trained with {}. Its weights may give wrong results with other settings of '
+               'the model: take those that it was trained with.')
 _MISSING = 'none'
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
@@ -55,9 +68,10 @@ def differences(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> Differenc
         By dotted name the two values, 'none' where there is none.
     """
     found: Differences = {}
-    for part in DECISIVE:
+    both = [{**settings, AVERAGES: _averages(settings)} for settings in (earlier, now)]
+    for part in [*DECISIVE, AVERAGES]:
         pair = [dict(_leaves(part, settings[part])) if settings.get(part) is not None else {}
-                for settings in (earlier, now)]
+                for settings in both]
         for name in dict.fromkeys([*pair[0], *pair[1]]):
             values = tuple(one.get(name, _MISSING) for one in pair)
             if values[0] != values[1] and not name.startswith(f'{_OUTSIDE}.'):
@@ -77,6 +91,41 @@ def changes_since(meta: Mapping[str, Any], cfg: Config) -> Differences:
     return differences(read_settings(text), settings_of(cfg)) if text and cfg else {}
 
 
+def other_model(meta: Mapping[str, Any] | None, cfg: Config | None) -> str:
+    """How a model differs from the one whose weights it takes, though its tensors fit.
+
+    Only what results depend on counts, and where the weights come from does not.
+
+    Args:
+        meta: The meta data of a checkpoint.
+        cfg: The present config.
+
+    Returns:
+        The differences in words; empty if there are none, or the checkpoint has no config, or one
+        of another kind of model.
+    """
+    text = (meta or {}).get('cfg')
+    if not (isinstance(text, str) and cfg):
+        return ''
+    try:
+        earlier, now = _model_of(read_settings(text)), _model_of(settings_of(cfg))
+    except ValueError:      # of another library, in another form
+        return ''
+    if _class_name(earlier.get('type')) != _class_name(now.get('type')):
+        return ''
+    found = differences(dict(model=earlier), dict(model=now))
+    return in_words({name: pair for name, pair in found.items()
+                     if _is_of_results(name) and not _is_same_class(name, *pair)})
+
+
+def model_settings(cfg: Config | None) -> dict[str, Any]:
+    """What results depend on of a model, beside its weights and its sampler, by dotted name."""
+    if cfg is None:
+        return {}
+    leaves = _leaves('model', _model_of(settings_of(cfg)))
+    return {name.removeprefix('model.'): value for name, value in leaves if _is_of_results(name)}
+
+
 def settings_of(cfg: Config) -> dict[str, Any]:
     """The settings of a config, in the form in which a checkpoint's are read."""
     return read_settings(cfg.pretty_text)
@@ -88,6 +137,47 @@ def in_words(found: Differences) -> str:
               for name, (earlier, now) in list(found.items())[:_LISTED]]
     more = [f'{len(found) - _LISTED} more'] if len(found) > _LISTED else []
     return '; '.join([*listed, *more])
+
+
+def _model_of(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A model with its preprocessor, which may stand beside it, and without its augmentation."""
+    model = settings.get('model')
+    model = model if isinstance(model, dict) else {}
+    model = model.get('module', model)
+    preprocessor = settings.get('data_preprocessor')
+    return {**({'data_preprocessor': preprocessor} if preprocessor else {}), **model}
+
+
+def _is_of_results(name: str) -> bool:
+    parts = name.split('.')
+    return not (name.startswith(_TEACHER) or _OF_TRAINING.intersection(parts)
+                or any(map(_LOSS_OR_DROPOUT.search, parts)))
+
+
+def _is_same_class(name: str, earlier: Any, now: Any) -> bool:
+    return name.endswith('.type') and _class_name(earlier) == _class_name(now)
+
+
+def _averages(settings: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The hooks that put an average into the place of the weights, by the names of their types."""
+    hooks = [*(settings.get('custom_hooks') or ()),
+             *(settings.get('default_hooks') or {}).values()]
+    named = {_class_name(hook['type']): hook for hook in hooks
+             if isinstance(hook, dict) and 'type' in hook}
+    known = {kind.__name__ for kind in _with_subclasses(EMAHook)}
+    # An earlier run's class may not be imported now.
+    return {name: hook for name, hook in named.items()
+            if name in known or name.endswith(EMAHook.__name__)} or None
+
+
+def _class_name(kind: Any) -> str:
+    """'EMAHook' of 'mmpretrain.EMAHook'."""
+    return str(kind).rpartition('.')[2]
+
+
+def _with_subclasses(kind: type) -> list[type]:
+    parts: list[type] = kind.__subclasses__()
+    return [kind, *(below for part in parts for below in _with_subclasses(part))]
 
 
 def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:

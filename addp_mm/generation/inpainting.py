@@ -40,14 +40,14 @@ class Inpainting:
 
     Raises:
         ValueError: If shapes differ, nothing is masked, no token stays visible, or the blending
-            is unknown or its width is not positive.
+            is unknown, or its width not positive or longer than the images.
     """
 
     def __init__(self, image: Tensor, mask: Tensor, image_size: tuple[int, int],
                  grid_size: tuple[int, int], prior: Tensor | None = None, blend: str = 'soft',
                  blend_width: float | None = None) -> None:
         _check_input(image, mask, prior)
-        _check_blending(blend, blend_width)
+        _check_blending(blend, blend_width, max(image_size))
         self._is_hard = blend == 'hard'
         self._blend_width = blend_width or max(1, min(image_size) // 16 - 1)
         self.image, self.mask = image, mask
@@ -177,11 +177,12 @@ def _check_input(image: Tensor, mask: Tensor, prior: Tensor | None) -> None:
                          'image instead, or invert the mask; white (above 127) is replaced.')
 
 
-def _check_blending(blend: str, width: float | None) -> None:
+def _check_blending(blend: str, width: float | None, side: int) -> None:
     if blend not in BLENDINGS:
         raise ValueError(f'blend must be one of {", ".join(BLENDINGS)}, got {blend!r}.')
-    if width is not None and (blend == 'hard' or not 0 < width < float('inf')):
-        raise ValueError(f'blend_width must be a positive number of pixels, got {width}.'
+    if width is not None and (blend == 'hard' or not 0 < width <= side):
+        raise ValueError(f'blend_width must be a positive number of pixels, at most {side}, the '
+                         f'longer side of the model\'s images, got {width}.'
                          if blend == 'soft' else
                          'blend_width is that of a soft edge: leave it out with blend=\'hard\'.')
 

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import io
+import math
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -98,7 +99,7 @@ def sweep_samplers(sweep: str, num_tokens: int, base: dict[str, Any],
     base = base if sweep == 'steps' else dict(num_steps=num_tokens, schedule='linear') | base
     if sweep == 'steps':
         values = values or sorted({steps for steps in STEPS if steps < num_tokens} | {num_tokens})
-        if any(steps != int(steps) for steps in values):
+        if any(not math.isfinite(steps) or steps != int(steps) for steps in values):
             raise ValueError(f'Numbers of steps must be integers, got {list(values)}.')
         return [dict(base, schedule=schedule, num_steps=int(steps))
                 for schedule in ('cosine', 'linear') for steps in values]

@@ -7,7 +7,12 @@ import pytest
 from mmengine.config import Config
 from torch import nn
 
-from addp_mm.apis.check_config import check_custom_keys, check_options, check_settings
+from addp_mm.apis.check_config import (
+    check_custom_keys,
+    check_options,
+    check_settings,
+    set_options,
+)
 from addp_mm.models.addp import ADDPViT
 from addp_mm.models.mage import MAGE
 
@@ -34,6 +39,17 @@ def test_options_that_nothing_reads_are_refused(key: str, message: str):
     with pytest.raises(ValueError, match=f'--cfg-options {key.split(".")[0]}.*{message}') as caught:
         check_options(digits(), {key: 3})
     assert '\n' not in str(caught.value)
+
+
+def test_every_tool_checks_the_options_that_it_sets():
+    cfg = digits()
+    with pytest.raises(ValueError, match="'modle'; did you mean 'model'"):
+        set_options(cfg, {'modle.head': 3})
+    set_options(cfg, {'randomness.seed': 3})
+    set_options(cfg, None)
+    assert cfg.randomness.seed == 3
+    tools = (CONFIGS.parent / 'tools').rglob('*.py')
+    assert not [tool for tool in tools if 'change_config' in tool.read_text(encoding='utf-8')]
 
 
 @pytest.mark.parametrize('key', [

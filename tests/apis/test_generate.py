@@ -40,6 +40,17 @@ def test_what_is_missing_is_made_and_told(inferencer: ADDPInferencer, tmp_path: 
         generate(inferencer, place, 5, seed=2, num_steps=2)
 
 
+def test_images_of_another_model_of_the_same_weights(tmp_path: Path) -> None:
+    cfg = tiny_addp_cfg(tmp_path)
+    Config(dict(model=cfg, default_scope='mmpretrain')).dump(tmp_path / 'addp.py')
+    torch.save(dict(state_dict=build_model(cfg).state_dict()), tmp_path / 'addp.pth')
+    files = tmp_path / 'addp.py', tmp_path / 'addp.pth'
+    place = generate(build_inferencer(*files, device='cpu'), tmp_path / 'out', 1, num_steps=2)
+    other = build_inferencer(*files, device='cpu', cfg_options={
+        'model.neck.num_heads': cfg['neck']['num_heads'] * 2})
+    with pytest.raises(ValueError, match=r'another run: model\.neck.num_heads \d, now \d'):
+        generate(other, place, 2, num_steps=2)
+
 
 def test_a_model_without_a_file_is_no_run(tmp_path: Path) -> None:
     inferencer = ADDPInferencer(build_model(tiny_addp_cfg(tmp_path)), device='cpu')

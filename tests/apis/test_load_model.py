@@ -97,6 +97,19 @@ def test_another_tokenizer_file(cfg: Config, tmp_path: Path, warnings: list[str]
     assert 'another tokenizer file than' in warnings[0] and '0123' in warnings[0]
 
 
+def test_other_settings_of_the_same_sizes(cfg: Config, tmp_path: Path,
+                                          warnings: list[str]) -> None:
+    model = build_tiny(cfg.model.to_dict())
+    torch.save(dict(state_dict=model.state_dict(), meta=dict(cfg=cfg.pretty_text)),
+               tmp_path / 'a.pth')
+    build_model(cfg, tmp_path / 'a.pth')
+    assert not warnings
+    cfg.merge_from_dict({'model.data_preprocessor.diffusion': dict(
+        type='DiffusionProcess', mapping='argmax')})
+    build_model(cfg, tmp_path / 'a.pth')
+    assert len(warnings) == 1 and "now 'argmax'" in warnings[0] and 'a.pth was' in warnings[0]
+
+
 def test_dtypes(cfg: Config) -> None:
     model, cpu = build_tiny(cfg.model.to_dict()), torch.device('cpu')
     tokenizer = model.data_preprocessor.tokenizer

@@ -157,6 +157,31 @@ def test_another_optimizer_is_refused_by_name(tmp_path, images):
         runner.train()
 
 
+@pytest.mark.parametrize('averages_first', [True, False])
+def test_another_average_of_the_weights_is_refused(tmp_path, images, averages_first):
+    average = dict(type='EMAHook', momentum=0.1)
+    first, second = (with_hook(images, average, has) for has in (averages_first,
+                                                                 not averages_first))
+    build(tmp_path / 'run', images, 'a', **first, **{'train_cfg.max_epochs': 1}).train()
+    same = {'train_cfg.max_epochs': 1}
+    with pytest.raises(ValueError, match='other settings: .*custom_hooks.EMAHook.type'):
+        build(tmp_path / 'run', images, 'b', **second, **same).train()
+    with pytest.raises(ValueError, match='another setting of custom_hooks.EMAHook.type'):
+        build(tmp_path / 'run', images, 'c', resume=True, **second).train()
+
+
+def test_explicit_resume_obeys_a_new_momentum(tmp_path, images):
+    first, second = (with_hook(images, dict(type='EMAHook', momentum=momentum))
+                     for momentum in (0.1, 0.2))
+    build(tmp_path / 'run', images, 'a', **first, **{'train_cfg.max_epochs': 1}).train()
+    assert list(train(build(tmp_path / 'run', images, 'b', resume=True, **second)))[0] == 4
+
+
+def with_hook(images: Path, hook: dict, is_there: bool = True) -> dict:
+    hooks = make_config(images, images)['custom_hooks']
+    return dict(custom_hooks=[*hooks, hook] if is_there else hooks)
+
+
 def test_weights_cannot_be_resumed_but_are_start_values(tmp_path, images):
     build(tmp_path / 'run', images, 'a', **{'train_cfg.max_epochs': 1}).train()
     weights = load_checkpoint(tmp_path / 'run' / 'epoch_1.pth')['state_dict']

@@ -3,8 +3,17 @@ from __future__ import annotations
 
 import pytest
 from mmengine.config import Config
+from mmengine.hooks import EMAHook
 
-from addp_mm.engine.run_settings import differences, in_words, read_settings, settings_of
+from addp_mm.apis.model_source import find_shipped
+from addp_mm.engine.run_settings import (
+    differences,
+    in_words,
+    other_model,
+    read_settings,
+    settings_of,
+)
+from addp_mm.registry import HOOKS
 
 CFG = dict(
     model=dict(type='ADDP', backbone=dict(depth=4, window=(2, 4)),
@@ -39,6 +48,81 @@ def test_what_decides_is_named_with_both_values(name: str, value: object, found:
     else:
         assert result == {name: found}
         assert in_words(result) == f'{name} {found[0]!r}, now {found[1]!r}'
+
+
+@HOOKS.register_module()
+class OwnAverage(EMAHook):
+    """An average of another name."""
+
+
+@pytest.mark.parametrize('kind', ['EMAHook', 'mmpretrain.EMAHook', 'OwnAverage'])
+def test_of_hooks_those_that_average_count(kind: str) -> None:
+    average, watching = dict(type=kind, momentum=0.1), dict(type='SeedIterationHook')
+    name = f'custom_hooks.{kind.rpartition(".")[2]}'
+    assert hooks_changed([watching], [watching, average]) == {
+        f'{name}.type': ('none', kind), f'{name}.momentum': ('none', 0.1)}
+    assert f'{name}.type' in hooks_changed([average], [watching])
+    assert hooks_changed([average], [dict(average, momentum=0.2)]) == {
+        f'{name}.momentum': (0.1, 0.2)}
+    assert hooks_changed([watching, average], [average]) == {}
+    assert hooks_changed([watching, average], [average, watching]) == {}
+
+
+def hooks_changed(earlier: list[dict], now: list[dict]) -> dict:
+    return differences(*(settings_of(Config(dict(CFG, custom_hooks=hooks)))
+                         for hooks in (earlier, now)))
+
+
+MODEL = dict(
+    type='ADDP', data_preprocessor=dict(
+        tokenizer=dict(checkpoint='a/vqgan.pth'), token_predictor=dict(model=dict(depth=2)),
+        diffusion=dict(mapping='weighted_sum', mask_ratio=dict(std=0.3))),
+    neck=dict(num_heads=4, drop_rate=0.), head=dict(loss=dict(type='MaskedTokenLoss')),
+    sampler=dict(top_p=0.5))
+
+
+@pytest.mark.parametrize('name, value, said', [
+    ('neck.num_heads', 8, 'model.neck.num_heads 4, now 8'),
+    ('data_preprocessor.diffusion.mapping', 'argmax',
+     "model.data_preprocessor.diffusion.mapping 'weighted_sum', now 'argmax'"),
+    ('data_preprocessor.mean', [0], "model.data_preprocessor.mean.0 'none', now 0"),
+    ('type', 'mmpretrain.ADDP', ''), ('type', 'KNNClassifier', ''),
+    ('sampler.top_p', 1.0, ''), ('neck.drop_rate', 0.5, ''),
+    ('neck.init_cfg', dict(type='Pretrained'), ''), ('head.loss.type', 'Other', ''),
+    ('data_preprocessor.diffusion.mask_ratio.std', 0.1, ''),
+    ('data_preprocessor.token_predictor.model.depth', 3, ''),
+    ('data_preprocessor.tokenizer.checkpoint', 'b/renamed.pth', '')])
+def test_another_model_of_the_same_sizes(name: str, value: object, said: str) -> None:
+    cfg = Config(dict(model=MODEL)).copy()
+    cfg.merge_from_dict({f'model.{name}': value})
+    assert other_model(dict(cfg=Config(dict(model=MODEL)).pretty_text), cfg) == said
+
+
+def test_another_model_where_the_preprocessor_stands_beside_it_or_views_are_averaged() -> None:
+    mean = dict(mean=[1, 2])
+    meta = dict(cfg=Config(dict(model=dict(type='A'), data_preprocessor=mean)).pretty_text)
+    inside = dict(type='A', data_preprocessor=mean)
+    for model in (inside, dict(type='Views', module=inside)):
+        assert other_model(meta, Config(dict(model=model))) == ''
+    inside['data_preprocessor'] = dict(mean=[1, 0])
+    assert 'mean.1 2, now 0' in other_model(meta, Config(dict(model=inside)))
+
+
+@pytest.mark.parametrize('meta', [None, {}, dict(cfg=None), dict(cfg='model: {a: 1}')])
+def test_checkpoints_of_others_are_not_compared(meta: dict | None) -> None:
+    assert other_model(meta, Config(dict(model=MODEL))) == ''
+
+
+@pytest.mark.parametrize('tested, trained', [
+    ('digits/generation', 'digits/addp'), ('digits/long/generation_long', 'digits/long/addp_long'),
+    ('digits/knn', 'digits/addp'), ('digits/knn_tokens', 'digits/mage'),
+    ('addp/benchmarks/generation_vit-b', 'addp/vit-b_1600e'),
+    ('addp/benchmarks/generation_vit-l', 'addp/vit-l_800e'),
+    ('addp/benchmarks/robustness_imagenet-a', 'addp/benchmarks/finetune_vit-b_100e')])
+def test_shipped_tests_take_the_model_that_was_trained(tested: str, trained: str) -> None:
+    text, cfg = (Config.fromfile(find_shipped('configs') / f'{name}.py')
+                 for name in (trained, tested))
+    assert other_model(dict(cfg=text.pretty_text), cfg) == ''
 
 
 def test_nothing_in_the_text_is_run(tmp_path) -> None:

@@ -186,8 +186,9 @@ def test_a_narrow_soft_edge_changes_fewer_pixels() -> None:
 
 @pytest.mark.parametrize('options, message', [
     (dict(blend='sharp'), "one of soft, hard, got 'sharp'"),
-    (dict(blend_width=0.), 'positive number of pixels, got 0'),
-    (dict(blend_width=float('nan')), 'positive number of pixels, got nan'),
+    (dict(blend_width=0.), 'positive number of pixels.*got 0'),
+    (dict(blend_width=float('nan')), 'positive number of pixels.*got nan'),
+    (dict(blend_width=33.), 'at most 32, .*got 33'),
     (dict(blend='hard', blend_width=3), 'leave it out')])
 def test_unknown_blending_is_refused(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):

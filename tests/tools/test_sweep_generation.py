@@ -126,15 +126,18 @@ def test_another_run_in_the_folder_is_refused(tool, tmp_path: Path):
     assert tool('top-p', '--values', 1, '--steps', 2)[0] == 0
     code, _, errors = tool('top-p', '--values', 1, '--steps', 2, '--seed', 3)
     assert code == 2 and 'other settings (seed 0, now 3; ' in errors and errors.count('\n') == 1
+    assert '(model.neck.num_heads ' in tool('top-p', '--values', 1, '--steps', 2, '--cfg-options',
+                                            'model.neck.num_heads=1')[2]
     (tmp_path / 'reference' / '000000.png').unlink()
-    assert 'other settings (reference {' in tool('top-p', '--values', 1, '--steps', 2)[2]
+    assert 'other settings (reference.' in tool('top-p', '--values', 1, '--steps', 2)[2]
     (tmp_path / 'out' / 'settings.json').unlink()
     assert 'other files' in tool('top-p', '--values', 1, '--steps', 2)[2]
 
 
 @pytest.mark.parametrize(('arguments', 'message'), [
     (('steps', '--values', 17), 'at most the number of tokens'),
-    (('steps', '--values', 2.5), 'integers'),
+    (('steps', '--values', 2.5), 'integers'), (('steps', '--values', 'inf'), 'integers'),
+    (('steps', '--values', 'nan'), 'integers'),
     (('steps', '--steps', 4), "changes ['num_steps']"),
     (('top-p', '--values', 0), 'top_p'),
     (('top-p', '--num-images', 0), 'at least 1, got 0'),

@@ -13,9 +13,10 @@ from mmengine.runner import set_random_seed
 from PIL import Image
 
 import addp_mm  # noqa: F401  registers what the config names
+from addp_mm.apis.check_config import set_options
 from addp_mm.cli.arguments import Options
 from addp_mm.cli.run import run
-from addp_mm.config_file import change_config, read_config_file
+from addp_mm.config_file import read_config_file
 from addp_mm.models.addp import ADDPDataPreprocessor
 from addp_mm.registry import DATASETS, MODELS
 from addp_mm.visualization import draw_mask_ratios, training_view
@@ -57,7 +58,7 @@ def main(words: list[str] | None = None) -> None:
     """Write the pictures and print where they are."""
     args = parse_args(words)
     cfg = read_config_file(args.config)
-    change_config(cfg, args.cfg_options)
+    set_options(cfg, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     set_random_seed(args.seed)
     try:

@@ -12,6 +12,7 @@ from ...checkpoints.finite_weights import check_finite
 from ...checkpoints.fit import check_complete, check_start, load_what_fits, names_that_fit
 from ...checkpoints.weight_files import state_dict_of
 from ...registry import HOOKS
+from ..run_settings import OTHER_MODEL, other_model
 from ..unwrapped import unwrapped
 
 _STRATEGIES = ('SingleDeviceStrategy', 'DDPStrategy', 'FullyShardStrategy')
@@ -23,7 +24,8 @@ class CheckpointFitHook(Hook):
 
     Before a test or a validation no tensor may keep its start value. The start values of a
     training (``load_from``) must hold the whole encoder, and other parts whole or not at all; a
-    head may have other classes. What starts anew is warned of. Resuming is left to
+    head may have other classes. What starts anew is warned of, and a test of a model whose settings
+    are not those that the checkpoint was trained with. Resuming is left to
     :class:`AtomicCheckpointHook`. With a ``FlexibleRunner`` it knows the strategies that keep the
     names of the model: on one device, copied to several, and :class:`FullyShardStrategy`.
 
@@ -60,6 +62,8 @@ class CheckpointFitHook(Hook):
         check_complete(model, fit, runner._load_from)
         if fit.left_over:
             runner.logger.warning(f'{runner._load_from}: {fit}.')
+        if changes := other_model(checkpoint.get('meta'), runner.cfg):
+            runner.logger.warning(OTHER_MODEL.format(runner._load_from, changes))
 
 
 def _is_spread(strategy: Any) -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.runner import FlexibleRunner, Runner
 from torch import Tensor, nn
@@ -26,14 +27,16 @@ class TwoParts(BaseModel):
         return dict(loss=outputs.square().mean()) if mode == 'loss' else [outputs]
 
 
-def runner_of(tmp_path: Path, load_from: Path, phase: str) -> Runner:
+def runner_of(tmp_path: Path, load_from: Path, phase: str,
+              cfg: Config | None = None) -> Runner:
     loader = dict(dataset=[dict(inputs=torch.ones(2))], batch_size=1,
                   collate_fn=dict(type='default_collate'), sampler=dict(type='DefaultSampler'))
     phases = dict(train=dict(train_dataloader=loader, train_cfg=dict(by_epoch=True, max_epochs=1),
                              optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.))),
                   test=dict(test_dataloader=loader, test_cfg={}, test_evaluator=[]))
     runner = Runner(TwoParts(), work_dir=str(tmp_path), load_from=str(load_from),
-                    experiment_name=f'{tmp_path.name}_{phase}', log_level='ERROR', **phases[phase])
+                    experiment_name=f'{tmp_path.name}_{phase}', log_level='ERROR', cfg=cfg,
+                    **phases[phase])
     runner.register_hook(CheckpointFitHook(), priority='LOWEST')
     return runner
 
@@ -64,6 +67,21 @@ def test_one_that_does_not_fit(tmp_path: Path, phase: str, model: nn.Module, mes
     torch.save(dict(state_dict=model.state_dict()), tmp_path / 'a.pth')
     with pytest.raises(ValueError, match=message):
         getattr(runner_of(tmp_path, tmp_path / 'a.pth', phase), phase)()
+
+
+@pytest.mark.parametrize('phase, now, is_said', [
+    ('test', 8, True), ('test', 4, False), ('train', 8, False)])
+def test_other_settings_of_the_same_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                          phase: str, now: int, is_said: bool) -> None:
+    cfgs = [Config(dict(model=dict(type='TwoParts', num_heads=heads))) for heads in (4, now)]
+    torch.save(dict(state_dict=TwoParts().state_dict(), meta=dict(cfg=cfgs[0].pretty_text)),
+               tmp_path / 'a.pth')
+    runner = runner_of(tmp_path, tmp_path / 'a.pth', phase, cfgs[1])
+    said: list[str] = []
+    monkeypatch.setattr(runner.logger, 'warning', lambda text, *args: said.append(text))
+    getattr(runner, phase)()
+    assert any('a.pth was trained with model.num_heads 4, now 8' in text
+               for text in said) == is_said
 
 
 @pytest.mark.parametrize('depth', [1, 3])
