@@ -17,6 +17,7 @@ from ..datasets.image_reader import (
     shown_name,
 )
 from ..name_lists import listed
+from .text_lists import read_lines
 from .trainings import TITLES
 
 ENDINGS = (*EXTENSIONS, *UNREAD_EXTENSIONS)
@@ -30,8 +31,6 @@ _WRITTEN = (*(f'{name}.txt' for name in LISTS), 'report.md', FOUND, 'images', 'p
 UNPACKED = 'unpacked'
 _RECORDS = ('.train_from_folder', 'images.json', 'choices.json')    # the first is written first
 _UNPACKED_FROM = '.unpacked_from'   # in an unpacked archive: which one; empty until it is whole
-_UTF_16_MARKS = (b'\xff\xfe', b'\xfe\xff')
-_LOOKED_AT = 1 << 16        # bytes of a file that tell whether it is a text
 _BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError,
            NotImplementedError, RuntimeError, OSError)
 
@@ -117,15 +116,9 @@ def _read_list(source: Path) -> list[Path]:
     if source.name.lower().endswith(ENDINGS):
         raise ValueError(f'{shown_name(source)} is a single image, expected a folder of images, an '
                          'archive or a list: name the folder it is in.')
-    with source.open('rb') as file:
-        start = file.read(_LOOKED_AT)
-    if b'\0' in start and not start.startswith(_UTF_16_MARKS):
-        raise ValueError(f'{shown_name(source)} is no text, expected a folder of images, an '
-                         f'archive ({", ".join(_ARCHIVES)}) or a list with one path a line.')
-    encoding = 'utf-16' if start.startswith(_UTF_16_MARKS) else 'utf-8-sig'
-    text = source.read_bytes().decode(encoding, 'surrogateescape' if encoding[4] == '8' else
-                                      'replace')     # a name need not be UTF-8
-    paths = [source.parent / line.strip() for line in text.split('\n') if line.strip()]
+    lines = read_lines(source, 'a folder of images, an archive '
+                               f'({", ".join(_ARCHIVES)}) or a list with one path a line')
+    paths = [source.parent / line for line in lines]
     if paths and not any(path.is_file() for path in paths):
         raise ValueError(f'{shown_name(source)} has {len(paths)} lines, none of which is the path '
                          f'of a file, the first {shown_name(paths[0])}: expected one path a line, '
