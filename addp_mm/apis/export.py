@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from ..atomic_write import atomic_write
 from ..checkpoints import load_encoder
+from ..checkpoints.finite_weights import check_finite
 from ..checkpoints.weight_files import check_target, load_checkpoint, save_weights, state_dict_of
 from ..config_errors import errors_explained
 from ..dense import ADDPUperViT
@@ -180,6 +181,7 @@ def publish_checkpoint(checkpoint: str | Path, path: str | Path, overwrite: bool
         raise ValueError(f'{checkpoint} is not a checkpoint of a training, expected '
                          f'{" and ".join(PUBLISHED)} in it. A weight file can be handed on as it '
                          'is.')
+    check_finite(state_dict_of(content, checkpoint), checkpoint)
     with atomic_write(Path(path)) as partial, open(partial, 'wb') as file:
         torch.save({name: content[name] for name in PUBLISHED}, file)
 
@@ -204,6 +206,7 @@ def _load_neck(neck: nn.Module, checkpoint: str | Path) -> None:
         raise ValueError(f'{checkpoint} does not have the {type(neck).__name__} of the config: '
                          f'{" ".join(str(error).split())[:300]}. Name a checkpoint of this '
                          'detector or segmentor.') from error
+    check_finite(given, checkpoint)
 
 
 def _check_free_size(model: FeatureMaps, to: str, free_size: bool) -> None:
@@ -220,7 +223,8 @@ def _largest_difference(model: FeatureMaps, program: Callable[[Tensor], list[Ten
     size = [side * 3 // 2 if free_size else side for side in image_size]
     images = torch.randn(3, 3, *size, generator=torch.Generator().manual_seed(1))
     pairs = zip(model(images), program(images), strict=True)
-    return max(float((own - other).abs().max() / own.abs().max()) for own, other in pairs)
+    errors = [(own - other).abs().max() / own.abs().max() for own, other in pairs]
+    return float(torch.stack(errors).max())         # NaN if one is, unlike Python's max()
 
 
 def _dynamic_shapes(free_size: bool) -> tuple[dict[int, Any]]:

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from ..name_lists import listed
 from .converters import Conversion, convert_to_encoder
+from .finite_weights import check_finite
 from .fit import (
     NEW_PARAMETERS,
     beyond,
@@ -76,8 +77,8 @@ def load_encoder(encoder: nn.Module, checkpoint: str, prefix: str | None = None)
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If tensors of the encoder are not in the file or have other shapes, or the
-            file is of a deeper encoder.
+        ValueError: If tensors of the encoder are not in the file, have other shapes or are not
+            finite, or the file is of a deeper encoder.
     """
     content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu', logger='silent')
     try:
@@ -86,6 +87,7 @@ def load_encoder(encoder: nn.Module, checkpoint: str, prefix: str | None = None)
     except ValueError as error:
         raise ValueError(f'{checkpoint} does not fit the {type(encoder).__name__}: '
                          f'{error}') from error
+    _check_loaded(encoder, load.loaded, checkpoint)
     logger = MMLogger.get_current_instance()
     logger.info(f'{type(encoder).__name__} from {checkpoint}: {load}')
     positions = [name for name in load.left_out if fnmatchcase(name, 'layers.*rel*pos*')]
@@ -187,6 +189,12 @@ def fold_layer_scales(weights: Mapping[str, Tensor], own: Iterable[str]) -> dict
     return folded
 
 
+def _check_loaded(module: nn.Module, loaded: Iterable[str], checkpoint: str) -> None:
+    """See that what a file gave a module is finite; its other parts need not be."""
+    own = module.state_dict()
+    check_finite({name: own[name] for name in loaded}, checkpoint)
+
+
 def _parts(names: Iterable[str]) -> str:
     """How many tensors there are of each part: ' (neck 105, pre_norm 2)'."""
     counts = Counter(name.partition('.')[0] for name in names)
@@ -234,6 +242,7 @@ class PretrainedInit(mmengine.model.PretrainedInit):
         weights = {name.removeprefix(prefix): tensor for name, tensor in state_dict_of(
             content, self.checkpoint).items() if name.startswith(prefix)}
         fit = load_what_fits(module, weights)
+        _check_loaded(module, fit.loaded, self.checkpoint)
         if is_own:
             notes = check_start(module, fit, self.checkpoint)
         else:

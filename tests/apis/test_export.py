@@ -102,6 +102,18 @@ def test_a_program_that_differs_is_not_kept(tmp_path: Path, monkeypatch: pytest.
     assert list(tmp_path.iterdir()) == []
 
 
+class TwoMaps(nn.Module):
+    """Of whose maps the second is not finite."""
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return images, images.sqrt()
+
+
+def test_a_later_map_that_is_not_finite_is_not_kept(tmp_path: Path):
+    with pytest.raises(ValueError, match='differs from the model by nan'):
+        export_feature_maps(FeatureMaps(TwoMaps()), tmp_path / 'a.pt', 'torchscript', (8, 8))
+
+
 @pytest.mark.parametrize(('make', 'to', 'words'), [
     (upernet, 'pt2', 'ADDPUperViT resizes .* name the image size'),
     (vit, 'torchscript', 'one image size.*choose onnx or pt2'),
@@ -167,6 +179,20 @@ def test_a_detector_needs_its_neck(tmp_path: Path):
         "neck=dict(type='SimpleFPN', in_channels=32, out_channels=16))\n")
     with pytest.raises(ValueError, match='does not have the SimpleFPN of the config'):
         build_feature_maps(tmp_path / 'config.py', tmp_path / 'a.pth')
+
+
+def test_a_neck_that_is_no_number_is_refused(tmp_path: Path):
+    model = vitdet()
+    nn.init.constant_(next(model.neck.parameters()), float('nan'))
+    weights = {f'backbone.{k}': v for k, v in model.encoder.state_dict().items()} | {
+        f'neck.{k}': v for k, v in model.neck.state_dict().items()}
+    torch.save(weights, tmp_path / 'a.pth')
+    cfg = Config(dict(default_scope='mmdet', model=dict(
+        backbone=dict(type='ADDPViTDet', arch=ARCH, img_size=64, pretrain_img_size=64,
+                      patch_size=8, window_size=3),
+        neck=dict(type='SimpleFPN', in_channels=32, out_channels=16))))
+    with pytest.raises(ValueError, match='a.pth holds numbers that are not finite'):
+        build_feature_maps(cfg, tmp_path / 'a.pth')
 
 
 def test_published_without_the_optimizer(tmp_path: Path):
