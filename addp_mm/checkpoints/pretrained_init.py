@@ -181,7 +181,10 @@ def fold_layer_scales(weights: Mapping[str, Tensor], own: Iterable[str]) -> dict
     for scale, product in (('attn.gamma1.weight', 'attn.proj'), ('ffn.gamma2.weight',
                                                                  'ffn.layers.1')):
         for name in [n for n in weights if n.endswith(f'.{scale}') and n not in own]:
-            layer, gamma = name.removesuffix(scale), folded.pop(name)
+            layer = name.removesuffix(scale)
+            if not all(f'{layer}{product}.{part}' in folded for part in ('weight', 'bias')):
+                continue                # of other layers: the check of names says so
+            gamma = folded.pop(name)
             for part in ('weight', 'bias'):
                 tensor = folded[f'{layer}{product}.{part}']
                 folded[f'{layer}{product}.{part}'] = (tensor.mT * gamma).mT if (

@@ -326,6 +326,14 @@ def test_other_models_refuse_what_is_no_number(tmp_path: Path, kind: str) -> Non
         model.init_weights()
 
 
+def test_scales_of_layers_of_another_kind(tmp_path: Path) -> None:
+    source = VisionTransformer(**copy.deepcopy(SIZES), layer_scale_init_value=0.5,
+                               layer_cfgs=dict(ffn_type='swiglu_fused'))
+    torch.save(source.state_dict(), tmp_path / 'swiglu.pth')
+    with pytest.raises(ValueError, match=r'not in the file: layers.0.ffn.layers.0.0.weight'):
+        load_encoder(encoder(pre_norm=False), str(tmp_path / 'swiglu.pth'))
+
+
 def test_left_out_relative_positions_are_warned_of(tmp_path: Path, log) -> None:
     dense = DenseViT(**copy.deepcopy(SIZES))
     torch.save(dense.state_dict(), tmp_path / 'detector.pth')
