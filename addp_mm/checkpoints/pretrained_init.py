@@ -95,6 +95,10 @@ def load_encoder(encoder: nn.Module, checkpoint: str, prefix: str | None = None)
         logger.warning(f'{checkpoint} was trained with relative positions, which the '
                        f'{type(encoder).__name__} does not have: {len(positions)} tables '
                        f'({listed(positions)}) are left out, and its features are others.')
+    if getattr(encoder, 'frozen_stages', -1) > 0 and 'pre_norm.weight' in load.left_out:
+        logger.warning(f'{checkpoint} was trained with pre_norm, which the frozen '
+                       f'{type(encoder).__name__} does not have: its features are others. Set '
+                       'pre_norm=True to read them as they were pre-trained.')
     return load
 
 

@@ -8,11 +8,7 @@ model = dict(
     _delete_=True,
     type='FCOS',
     data_preprocessor=_base_.model.data_preprocessor,
-    backbone=dict(
-        **_base_.model.backbone,
-        window_size=16,  # the grid of the pre-training
-        pre_norm=True,  # frozen features are read as they were pre-trained
-        final_norm=True),
+    backbone=_base_.model.backbone,
     neck=_base_.model.neck,
     bbox_head=dict(
         type='FCOSHead',

@@ -326,6 +326,14 @@ def test_other_models_refuse_what_is_no_number(tmp_path: Path, kind: str) -> Non
         model.init_weights()
 
 
+@pytest.mark.parametrize('frozen_stages', [-1, 2])
+def test_a_frozen_encoder_without_its_norm_is_warned_of(trained: tuple, frozen_stages: int,
+                                                        log) -> None:
+    load_encoder(encoder(pre_norm=False, frozen_stages=frozen_stages), trained[1])
+    warned = any('was trained with pre_norm' in record.getMessage() for record in log.records)
+    assert warned is (frozen_stages > 0)
+
+
 def test_scales_of_layers_of_another_kind(tmp_path: Path) -> None:
     source = VisionTransformer(**copy.deepcopy(SIZES), layer_scale_init_value=0.5,
                                layer_cfgs=dict(ffn_type='swiglu_fused'))
