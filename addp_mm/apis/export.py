@@ -129,7 +129,7 @@ def export_feature_maps(model: FeatureMaps, path: str | Path, to: str,
     with atomic_write(Path(path)) as partial, torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter('ignore')         # of tracing, about what the comparison finds out
         write(model, images, free_size, str(partial))
-        error = _largest_difference(model, run(str(partial)), image_size, free_size)
+        error = _largest_difference(model, run, str(partial), image_size, free_size)
         if not error <= TOLERANCE:
             raise ValueError(f'The exported program differs from the model by {error:.2g} of the '
                              f'largest value, expected at most {TOLERANCE}: nothing was written. '
@@ -246,11 +246,30 @@ def _check_free_size(model: FeatureMaps, to: str, free_size: bool) -> None:
                          'size, or choose onnx or pt2.')
 
 
-def _largest_difference(model: FeatureMaps, program: Callable[[Tensor], list[Tensor]],
+def _largest_difference(model: FeatureMaps, run: Callable, path: str,
                         image_size: tuple[int, int], free_size: bool) -> float:
-    size = [side * 3 // 2 if free_size else side for side in image_size]
+    size = [side + 2 * patch if free_size else side
+            for side, patch in zip(image_size, _patch_sizes(model.encoder), strict=True)]
     images = torch.randn(3, 3, *size, generator=torch.Generator().manual_seed(1))
-    return _relative_error(model(images), program(images))
+    maps = model(images)
+    try:
+        return _relative_error(maps, run(path)(images))
+    except ImportError:
+        raise
+    except Exception as error:          # of whichever program runs it
+        raise ValueError(
+            f'The exported program cannot run on images of {size[0]} x {size[1]} pixels, nothing '
+            f'was written ({" ".join(str(error).split())[:300] or type(error).__name__}). Choose '
+            'another format' + (', or leave out the free size.' if free_size else '.')) from error
+
+
+def _patch_sizes(encoder: nn.Module) -> tuple[int, int]:
+    """Height and width of a patch, or of what a convolutional network reduces to one place."""
+    if not isinstance(encoder, VisionTransformer):
+        return 32, 32
+    height, width = (side // places for side, places in zip(
+        encoder.img_size, encoder.patch_resolution, strict=True))
+    return height, width
 
 
 def _relative_error(maps: Sequence[Tensor], others: Sequence[Tensor]) -> float:

@@ -103,6 +103,24 @@ def test_a_program_that_differs_is_not_kept(tmp_path: Path, monkeypatch: pytest.
     assert list(tmp_path.iterdir()) == []
 
 
+@needs_onnx
+def test_a_free_size_is_compared_at_whole_patches(tmp_path: Path):
+    assert export_feature_maps(ready(vit()), tmp_path / 'a.onnx', 'onnx', (40, 24), True) < 1e-5
+
+
+class Stubborn(nn.Module):
+    """Its program takes no other number of images than it was traced with."""
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor]:
+        return (images.view(len(images), -1) + torch.ones(int(len(images)), 1), )
+
+
+def test_a_program_that_cannot_run_is_not_kept(tmp_path: Path):
+    with pytest.raises(ValueError, match='cannot run on images of 8 x 8 .* nothing was written'):
+        export_feature_maps(FeatureMaps(Stubborn()), tmp_path / 'a.pt', 'torchscript', (8, 8))
+    assert list(tmp_path.iterdir()) == []
+
+
 class TwoMaps(nn.Module):
     """Of whose maps the second is not finite."""
 
