@@ -98,7 +98,8 @@ def report(kind: str, to: str, conversion: Conversion, dst: Path) -> str:
         config = _config_of(kind, weights) if to == 'diffusers' else ''
         lines.append('In a config: ' + USAGE[to].format(dst=dst, arch=arch, config=config))
     if to in ('addp', 'backbone') and dst.suffix == '.safetensors':
-        lines.append('For that line write a .pth file: mmengine\'s loader reads no .safetensors.')
+        lines.append('Programs that do not import addp_mm need a .pth file for that line: '
+                     'mmengine by itself reads no .safetensors.')
     return '\n'.join(lines)
 
 

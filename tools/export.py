@@ -67,7 +67,7 @@ def main(words: list[str] | None = None) -> None:
     """Export, and say what was done."""
     args = parse_args(words)
     if args.to == 'checkpoint':
-        publish_checkpoint(args.checkpoint, args.out, args.overwrite)
+        publish_checkpoint(args.config, args.checkpoint, args.out, args.overwrite)
         print(f'Written to {args.out}: weights and meta data of {args.checkpoint}.')
         return
     model = build_feature_maps(args.config, args.checkpoint)

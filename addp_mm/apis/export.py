@@ -4,10 +4,11 @@ Shapes: N images of H x W pixels, (h, w) patch grid, D embedding dims.
 """
 from __future__ import annotations
 
+import copy
 import json
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,21 @@ from torch import Tensor, nn
 
 from ..atomic_write import atomic_write
 from ..checkpoints import load_encoder
+from ..checkpoints.finite_weights import check_finite
 from ..checkpoints.weight_files import check_target, load_checkpoint, save_weights, state_dict_of
 from ..config_errors import errors_explained
 from ..dense import ADDPUperViT
 from ..models.addp import ADDPViT
 from ..models.layers import FrozenModule
 from ..registry import MODELS
+from .load_model import _build, load_exactly
 from .model_source import read_config
 
 TOLERANCE = 1e-5        # of the largest value of a feature map
+TIMM_TOLERANCE = 1e-3   # rounding alone makes 4e-5 in a ViT-L of large weights
 PUBLISHED = ('state_dict', 'meta')
 _DENSE_SCOPES = ('mmdet', 'mmseg')
+_TIMM_EPS = 1e-6
 _TIMM_NAMES = (
     (r'^pre_norm\.', 'norm_pre.'), (r'^ln1\.', 'norm.'),
     (r'^patch_embed\.projection\.', 'patch_embed.proj.'),
@@ -124,7 +129,7 @@ def export_feature_maps(model: FeatureMaps, path: str | Path, to: str,
     with atomic_write(Path(path)) as partial, torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter('ignore')         # of tracing, about what the comparison finds out
         write(model, images, free_size, str(partial))
-        error = _largest_difference(model, run(str(partial)), image_size, free_size)
+        error = _largest_difference(model, run, str(partial), image_size, free_size)
         if not error <= TOLERANCE:
             raise ValueError(f'The exported program differs from the model by {error:.2g} of the '
                              f'largest value, expected at most {TOLERANCE}: nothing was written. '
@@ -145,41 +150,66 @@ def export_timm(encoder: nn.Module, path: str | Path, overwrite: bool = False) -
         ``forward_features`` then gives the same tokens, CLS first.
 
     Raises:
-        ValueError: If the encoder is another one.
+        ValueError: If the encoder is another one, or timm's computes something else.
     """
     if not fits_timm(encoder):
-        raise ValueError('timm\'s VisionTransformer stands for an ADDPViT that reads pixels and '
-                         f'has a CLS token, got a {type(encoder).__name__}: dense backbones and '
-                         'encoders of tokens compute something that timm\'s does not. Choose onnx.')
+        raise ValueError(
+            'timm\'s VisionTransformer stands for an ADDPViT that reads pixels, has a CLS token '
+            f'and ends with a LayerNorm, got a {type(encoder).__name__}: dense backbones, encoders '
+            'of tokens and fine-tuned classifiers compute something that timm\'s does not. Choose '
+            'onnx.')
+    check_target(path, overwrite)
     arguments = _timm_arguments(encoder)
     weights = {_timm_name(name): tensor for name, tensor in encoder.state_dict().items()}
-    if arguments['pre_norm']:       # timm's patches then have no bias: the table takes it over
+    bias = weights.pop('patch_embed.proj.bias', None) if arguments['pre_norm'] else None
+    if bias is not None:            # timm's patches then have none: the table takes it over
         table = weights['pos_embed'].clone()
-        table[:, encoder.num_extra_tokens:] += weights.pop('patch_embed.proj.bias')
+        table[:, encoder.num_extra_tokens:] += bias
         weights['pos_embed'] = table
+    _compare_timm(encoder, arguments, weights)
     save_weights(weights, path, dict(timm=json.dumps(arguments)), overwrite)
     return arguments
 
 
 def fits_timm(encoder: nn.Module) -> bool:
-    """Whether timm's ``VisionTransformer`` computes the same as an encoder."""
-    return (type(encoder) is ADDPViT and not encoder.takes_tokens and encoder.cls_token is not None
-            and hasattr(encoder.patch_embed, 'projection'))
+    """Whether timm's ``VisionTransformer`` has the parts of an encoder."""
+    if type(encoder) is not ADDPViT or not hasattr(encoder.patch_embed, 'projection'):
+        return False
+    patches, attn = encoder.patch_embed.projection, encoder.layers[0].attn
+    return (not encoder.takes_tokens and encoder.cls_token is not None
+            and encoder.final_norm and getattr(encoder.ln1, 'eps', None) == _TIMM_EPS
+            and not hasattr(encoder, 'ln2')
+            and patches.stride == patches.kernel_size
+            and (patches.bias is not None or _has_pre_norm(encoder))
+            and attn.qkv.bias is not None and isinstance(attn.gamma1, nn.Identity))
 
 
-def publish_checkpoint(checkpoint: str | Path, path: str | Path, overwrite: bool = False) -> None:
+def publish_checkpoint(config: str | Path | Config, checkpoint: str | Path, path: str | Path,
+                       overwrite: bool = False) -> None:
     """Copy a checkpoint of a training without its optimizer, schedules and logs.
+
+    Args:
+        config: Config of the training, or the name of a released model.
+        checkpoint: The checkpoint.
+        path: The file, a torch file.
+        overwrite: Replace the file if it exists.
 
     Raises:
         FileExistsError: If there is such a file.
-        ValueError: If the file is no checkpoint of a training.
+        FileNotFoundError: If there is no such config or checkpoint.
+        ValueError: If the file is no checkpoint of a training, of another model than that of the
+            config, or holds weights that are not finite; or ``path`` is a .safetensors file.
     """
+    if Path(path).suffix == '.safetensors':
+        raise ValueError(f'A checkpoint is a torch file, got the name {path}: end it in .pth.')
     check_target(path, overwrite)
+    model = _build(config if isinstance(config, Config) else read_config(config)[0])
     content = load_checkpoint(checkpoint)
     if not isinstance(content, dict) or not set(PUBLISHED) <= content.keys():
         raise ValueError(f'{checkpoint} is not a checkpoint of a training, expected '
                          f'{" and ".join(PUBLISHED)} in it. A weight file can be handed on as it '
                          'is.')
+    load_exactly(model, state_dict_of(content, checkpoint), checkpoint)
     with atomic_write(Path(path)) as partial, open(partial, 'wb') as file:
         torch.save({name: content[name] for name in PUBLISHED}, file)
 
@@ -204,6 +234,7 @@ def _load_neck(neck: nn.Module, checkpoint: str | Path) -> None:
         raise ValueError(f'{checkpoint} does not have the {type(neck).__name__} of the config: '
                          f'{" ".join(str(error).split())[:300]}. Name a checkpoint of this '
                          'detector or segmentor.') from error
+    check_finite(given, checkpoint)
 
 
 def _check_free_size(model: FeatureMaps, to: str, free_size: bool) -> None:
@@ -215,12 +246,36 @@ def _check_free_size(model: FeatureMaps, to: str, free_size: bool) -> None:
                          'size, or choose onnx or pt2.')
 
 
-def _largest_difference(model: FeatureMaps, program: Callable[[Tensor], list[Tensor]],
+def _largest_difference(model: FeatureMaps, run: Callable, path: str,
                         image_size: tuple[int, int], free_size: bool) -> float:
-    size = [side * 3 // 2 if free_size else side for side in image_size]
+    size = [side + 2 * patch if free_size else side
+            for side, patch in zip(image_size, _patch_sizes(model.encoder), strict=True)]
     images = torch.randn(3, 3, *size, generator=torch.Generator().manual_seed(1))
-    pairs = zip(model(images), program(images), strict=True)
-    return max(float((own - other).abs().max() / own.abs().max()) for own, other in pairs)
+    maps = model(images)
+    try:
+        return _relative_error(maps, run(path)(images))
+    except ImportError:
+        raise
+    except Exception as error:          # of whichever program runs it
+        raise ValueError(
+            f'The exported program cannot run on images of {size[0]} x {size[1]} pixels, nothing '
+            f'was written ({" ".join(str(error).split())[:300] or type(error).__name__}). Choose '
+            'another format' + (', or leave out the free size.' if free_size else '.')) from error
+
+
+def _patch_sizes(encoder: nn.Module) -> tuple[int, int]:
+    """Height and width of a patch, or of what a convolutional network reduces to one place."""
+    if not isinstance(encoder, VisionTransformer):
+        return 32, 32
+    height, width = (side // places for side, places in zip(
+        encoder.img_size, encoder.patch_resolution, strict=True))
+    return height, width
+
+
+def _relative_error(maps: Sequence[Tensor], others: Sequence[Tensor]) -> float:
+    errors = [(own - other).abs().max() / own.abs().max()
+              for own, other in zip(maps, others, strict=True)]
+    return float(torch.stack(errors).max())         # NaN if one is, unlike Python's max()
 
 
 def _dynamic_shapes(free_size: bool) -> tuple[dict[int, Any]]:
@@ -278,10 +333,36 @@ def _timm_name(name: str) -> str:
     return name
 
 
+def _has_pre_norm(encoder: ADDPViT) -> bool:
+    return not isinstance(encoder.pre_norm, nn.Identity)
+
+
+def _compare_timm(encoder: ADDPViT, arguments: dict[str, Any],
+                  weights: dict[str, Tensor]) -> None:
+    """See that timm's model takes the weights and computes the tokens of the encoder."""
+    from timm.models import VisionTransformer
+    own, other = copy.deepcopy(encoder), VisionTransformer(**arguments)
+    own.out_type, own.out_indices = 'raw', [encoder.num_layers - 1]
+    try:
+        other.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError('timm\'s VisionTransformer does not take the weights of this encoder, '
+                         f'nothing was written ({" ".join(str(error).split())[:300]}). Choose '
+                         'onnx.') from error
+    images = torch.randn(2, 3, *encoder.img_size, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        tokens = own.eval()(images)[-1]                                     # (N, 1 + L, D)
+        difference = _relative_error([tokens], [other.eval().forward_features(images)])
+    if not difference <= TIMM_TOLERANCE:
+        raise ValueError('timm\'s VisionTransformer differs from the encoder by '
+                         f'{difference:.2g} of the largest value, expected at most '
+                         f'{TIMM_TOLERANCE}: nothing was written. Choose onnx.')
+
+
 def _timm_arguments(encoder: ADDPViT) -> dict[str, Any]:
     layer = encoder.layers[0]
     return dict(
         img_size=tuple(encoder.img_size), patch_size=encoder.patch_embed.projection.kernel_size[0],
         embed_dim=encoder.embed_dims, depth=encoder.num_layers, num_heads=layer.attn.num_heads,
         mlp_ratio=layer.ffn.layers[0][0].out_features / encoder.embed_dims,
-        pre_norm=isinstance(encoder.pre_norm, nn.LayerNorm), num_classes=0, global_pool='')
+        pre_norm=_has_pre_norm(encoder), num_classes=0, global_pool='')

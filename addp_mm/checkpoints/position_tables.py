@@ -22,8 +22,11 @@ def resize_position_table(table: Tensor, grid_size: tuple[int, int],
         (1, E + h * w, D).
 
     Raises:
-        ValueError: If the table is not that of a square grid.
+        ValueError: If the table is not that of a square grid, or has other dimensions.
     """
+    if table.ndim != 3:
+        raise ValueError('A position table has the shape (1, places, width), got '
+                         f'{tuple(table.shape)}: it is of another kind of encoder.')
     num_places = table.shape[1] - num_extra_tokens
     if num_places == grid_size[0] * grid_size[1]:
         return table

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from ..name_lists import listed
 from .converters import Conversion, convert_to_encoder
+from .finite_weights import check_finite
 from .fit import (
     NEW_PARAMETERS,
     beyond,
@@ -76,8 +77,8 @@ def load_encoder(encoder: nn.Module, checkpoint: str, prefix: str | None = None)
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If tensors of the encoder are not in the file or have other shapes, or the
-            file is of a deeper encoder.
+        ValueError: If tensors of the encoder are not in the file, have other shapes or are not
+            finite, or the file is of a deeper encoder.
     """
     content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu', logger='silent')
     try:
@@ -86,6 +87,7 @@ def load_encoder(encoder: nn.Module, checkpoint: str, prefix: str | None = None)
     except ValueError as error:
         raise ValueError(f'{checkpoint} does not fit the {type(encoder).__name__}: '
                          f'{error}') from error
+    _check_loaded(encoder, load.loaded, checkpoint)
     logger = MMLogger.get_current_instance()
     logger.info(f'{type(encoder).__name__} from {checkpoint}: {load}')
     positions = [name for name in load.left_out if fnmatchcase(name, 'layers.*rel*pos*')]
@@ -93,6 +95,10 @@ def load_encoder(encoder: nn.Module, checkpoint: str, prefix: str | None = None)
         logger.warning(f'{checkpoint} was trained with relative positions, which the '
                        f'{type(encoder).__name__} does not have: {len(positions)} tables '
                        f'({listed(positions)}) are left out, and its features are others.')
+    if getattr(encoder, 'frozen_stages', -1) > 0 and 'pre_norm.weight' in load.left_out:
+        logger.warning(f'{checkpoint} was trained with pre_norm, which the frozen '
+                       f'{type(encoder).__name__} does not have: its features are others. Set '
+                       'pre_norm=True to read them as they were pre-trained.')
     return load
 
 
@@ -179,12 +185,21 @@ def fold_layer_scales(weights: Mapping[str, Tensor], own: Iterable[str]) -> dict
     for scale, product in (('attn.gamma1.weight', 'attn.proj'), ('ffn.gamma2.weight',
                                                                  'ffn.layers.1')):
         for name in [n for n in weights if n.endswith(f'.{scale}') and n not in own]:
-            layer, gamma = name.removesuffix(scale), folded.pop(name)
+            layer = name.removesuffix(scale)
+            if not all(f'{layer}{product}.{part}' in folded for part in ('weight', 'bias')):
+                continue                # of other layers: the check of names says so
+            gamma = folded.pop(name)
             for part in ('weight', 'bias'):
                 tensor = folded[f'{layer}{product}.{part}']
                 folded[f'{layer}{product}.{part}'] = (tensor.mT * gamma).mT if (
                     part == 'weight') else tensor * gamma
     return folded
+
+
+def _check_loaded(module: nn.Module, loaded: Iterable[str], checkpoint: str) -> None:
+    """See that what a file gave a module is finite; its other parts need not be."""
+    own = module.state_dict()
+    check_finite({name: own[name] for name in loaded}, checkpoint)
 
 
 def _parts(names: Iterable[str]) -> str:
@@ -234,6 +249,7 @@ class PretrainedInit(mmengine.model.PretrainedInit):
         weights = {name.removeprefix(prefix): tensor for name, tensor in state_dict_of(
             content, self.checkpoint).items() if name.startswith(prefix)}
         fit = load_what_fits(module, weights)
+        _check_loaded(module, fit.loaded, self.checkpoint)
         if is_own:
             notes = check_start(module, fit, self.checkpoint)
         else:

@@ -42,7 +42,7 @@ class ADDPViTDet(DenseViT):
         **kwargs: The parent's arguments: ``arch``, ``drop_path_rate``, ``tokenizer``, ``init_cfg``.
 
     Raises:
-        ValueError: If a global layer does not exist.
+        ValueError: If a global layer does not exist, or the side of a window is negative.
     """
 
     new_parameters = ('*.rel_pos_h', '*.rel_pos_w')
@@ -64,6 +64,9 @@ class ADDPViTDet(DenseViT):
         if not set(global_attn_indexes) <= set(range(self.num_layers)):
             raise ValueError(f'global_attn_indexes must lie in [0, {self.num_layers}), the layers '
                              f'of this arch, got {tuple(global_attn_indexes)}.')
+        if window_size < 0:
+            raise ValueError(f'window_size must be a number of patches, or 0 for no windows, got '
+                             f'{window_size}.')
         grid_size = tuple(
             math.ceil(side * places / pretrain_side) for side, places, pretrain_side in zip(
                 to_2tuple(img_size), self.patch_resolution, self.img_size, strict=True))

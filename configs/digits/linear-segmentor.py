@@ -23,5 +23,8 @@ model = dict(
         loss_decode=dict(type='CrossEntropyLoss', **_base_.loss)),
     auxiliary_head=None)
 optim_wrapper = dict(
-    _delete_=True, type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-2, weight_decay=1e-4))
+    _delete_=True,
+    type='mmpretrain.PortableAmpOptimWrapper',
+    dtype='float32',
+    optimizer=dict(type='AdamW', lr=1e-2, weight_decay=1e-4))
 work_dir = 'work_dirs/digits/linear-segmentor'

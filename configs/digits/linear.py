@@ -11,7 +11,8 @@ model = dict(
         init_cfg=dict(type='Normal', _delete_=True, layer='Linear', std=0.01)))
 optim_wrapper = dict(
     _delete_=True,
-    type='OptimWrapper',
+    type='PortableAmpOptimWrapper',
+    dtype='float32',
     optimizer=dict(type='LARS', lr=1.6, momentum=0.9, weight_decay=0.),
     paramwise_cfg=dict(custom_keys={'head.fc.bias': dict(lars_exclude=True)}))
 work_dir = 'work_dirs/digits/linear'

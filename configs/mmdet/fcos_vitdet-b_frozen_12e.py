@@ -8,11 +8,7 @@ model = dict(
     _delete_=True,
     type='FCOS',
     data_preprocessor=_base_.model.data_preprocessor,
-    backbone=dict(
-        **_base_.model.backbone,
-        window_size=16,  # the grid of the pre-training
-        pre_norm=True,  # frozen features are read as they were pre-trained
-        final_norm=True),
+    backbone=_base_.model.backbone,
     neck=_base_.model.neck,
     bbox_head=dict(
         type='FCOSHead',
@@ -39,7 +35,8 @@ epochs, max_iters = 12, 11_063  # of 118,000 images, 128 a step
 train_cfg = dict(max_iters=max_iters)
 optim_wrapper = dict(
     _delete_=True,
-    type='OptimWrapper',  # float32: under bfloat16 mmdet's points would be off by pixels
+    type='mmpretrain.PortableAmpOptimWrapper',
+    dtype='float32',  # under bfloat16 mmdet's points would be off by pixels
     optimizer=dict(type='AdamW', lr=1e-3, weight_decay=1e-4),
     clip_grad=dict(max_norm=3.0))
 param_scheduler = _base_.param_scheduler

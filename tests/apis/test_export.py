@@ -15,6 +15,7 @@ from addp_mm.apis.export import (
     build_feature_maps,
     export_feature_maps,
     export_timm,
+    fits_timm,
     publish_checkpoint,
 )
 from addp_mm.checkpoints.weight_files import load_checkpoint, load_weights
@@ -102,6 +103,36 @@ def test_a_program_that_differs_is_not_kept(tmp_path: Path, monkeypatch: pytest.
     assert list(tmp_path.iterdir()) == []
 
 
+@needs_onnx
+def test_a_free_size_is_compared_at_whole_patches(tmp_path: Path):
+    assert export_feature_maps(ready(vit()), tmp_path / 'a.onnx', 'onnx', (40, 24), True) < 1e-5
+
+
+class Stubborn(nn.Module):
+    """Its program takes no other number of images than it was traced with."""
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor]:
+        return (images.view(len(images), -1) + torch.ones(int(len(images)), 1), )
+
+
+def test_a_program_that_cannot_run_is_not_kept(tmp_path: Path):
+    with pytest.raises(ValueError, match='cannot run on images of 8 x 8 .* nothing was written'):
+        export_feature_maps(FeatureMaps(Stubborn()), tmp_path / 'a.pt', 'torchscript', (8, 8))
+    assert list(tmp_path.iterdir()) == []
+
+
+class TwoMaps(nn.Module):
+    """Of whose maps the second is not finite."""
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return images, images.sqrt()
+
+
+def test_a_later_map_that_is_not_finite_is_not_kept(tmp_path: Path):
+    with pytest.raises(ValueError, match='differs from the model by nan'):
+        export_feature_maps(FeatureMaps(TwoMaps()), tmp_path / 'a.pt', 'torchscript', (8, 8))
+
+
 @pytest.mark.parametrize(('make', 'to', 'words'), [
     (upernet, 'pt2', 'ADDPUperViT resizes .* name the image size'),
     (vit, 'torchscript', 'one image size.*choose onnx or pt2'),
@@ -120,10 +151,11 @@ def test_a_file_is_not_replaced_unasked(tmp_path: Path):
     assert path.read_text() == 'mine'
 
 
-@pytest.mark.parametrize('pre_norm', [True, False])
-def test_timm_computes_the_same_tokens(pre_norm: bool, tmp_path: Path):
+@pytest.mark.parametrize('options', [
+    dict(pre_norm=True), dict(pre_norm=False), dict(pre_norm=True, patch_cfg=dict(bias=False))])
+def test_timm_computes_the_same_tokens(options: dict, tmp_path: Path):
     from timm.models import VisionTransformer
-    encoder = ready(FeatureMaps(ADDPViT(**SIZES, pre_norm=pre_norm))).encoder
+    encoder = ready(FeatureMaps(ADDPViT(**SIZES, **options))).encoder
     arguments = export_timm(encoder, tmp_path / 'timm.safetensors')
     other = VisionTransformer(**arguments).eval()
     other.load_state_dict(load_weights(tmp_path / 'timm.safetensors'))
@@ -137,6 +169,30 @@ def test_timm_computes_the_same_tokens(pre_norm: bool, tmp_path: Path):
 def test_timm_has_no_such_encoder(tmp_path: Path):
     with pytest.raises(ValueError, match='got a ADDPViTDet.*Choose onnx'):
         export_timm(vitdet().encoder, tmp_path / 'a.pth')
+
+
+@pytest.mark.parametrize('options', [
+    dict(final_norm=False, out_type='avg_featmap'), dict(final_norm=False), dict(qkv_bias=False),
+    dict(layer_scale_init_value=0.1), dict(patch_cfg=dict(stride=4)),
+    dict(norm_cfg=dict(type='LN', eps=1e-2)), dict(pre_norm=False, patch_cfg=dict(bias=False))])
+def test_timm_has_no_such_parts(options: dict, tmp_path: Path):
+    encoder = ADDPViT(**SIZES, **options)
+    assert not fits_timm(encoder)
+    with pytest.raises(ValueError, match='ends with a LayerNorm.*Choose onnx'):
+        export_timm(encoder, tmp_path / 'a.pth')
+    assert not (tmp_path / 'a.pth').exists()
+
+
+@pytest.mark.parametrize(('change', 'words'), [
+    (lambda encoder: encoder.layers.append(nn.Linear(2, 2)), 'does not take the weights'),
+    (lambda encoder: setattr(encoder.layers[1].ln2, 'eps', 1.), 'differs from the encoder by'),
+])
+def test_timm_is_compared(change, words: str, tmp_path: Path):
+    encoder = ready(vit()).encoder
+    change(encoder)
+    with pytest.raises(ValueError, match=f'{words}.*nothing was written'):
+        export_timm(encoder, tmp_path / 'a.pth')
+    assert not (tmp_path / 'a.pth').exists()
 
 
 def test_an_encoder_of_a_config(tmp_path: Path):
@@ -169,12 +225,47 @@ def test_a_detector_needs_its_neck(tmp_path: Path):
         build_feature_maps(tmp_path / 'config.py', tmp_path / 'a.pth')
 
 
+def test_a_neck_that_is_no_number_is_refused(tmp_path: Path):
+    model = vitdet()
+    nn.init.constant_(next(model.neck.parameters()), float('nan'))
+    weights = {f'backbone.{k}': v for k, v in model.encoder.state_dict().items()} | {
+        f'neck.{k}': v for k, v in model.neck.state_dict().items()}
+    torch.save(weights, tmp_path / 'a.pth')
+    cfg = Config(dict(default_scope='mmdet', model=dict(
+        backbone=dict(type='ADDPViTDet', arch=ARCH, img_size=64, pretrain_img_size=64,
+                      patch_size=8, window_size=3),
+        neck=dict(type='SimpleFPN', in_channels=32, out_channels=16))))
+    with pytest.raises(ValueError, match='a.pth holds numbers that are not finite'):
+        build_feature_maps(cfg, tmp_path / 'a.pth')
+
+
 def test_published_without_the_optimizer(tmp_path: Path):
-    content = dict(state_dict=dict(a=torch.ones(2)), meta=dict(epoch=3), optimizer=dict(state={}),
-                   param_schedulers=[], message_hub={})
+    cfg = tiny_addp_cfg(tmp_path)
+    content = dict(state_dict=build_model(cfg).state_dict(), meta=dict(epoch=3),
+                   optimizer=dict(state={}), param_schedulers=[], message_hub={})
     torch.save(content, tmp_path / 'epoch_3.pth')
-    publish_checkpoint(tmp_path / 'epoch_3.pth', tmp_path / 'addp.pth')
+    cfg = Config(dict(model=cfg))
+    publish_checkpoint(cfg, tmp_path / 'epoch_3.pth', tmp_path / 'addp.pth')
     assert load_checkpoint(tmp_path / 'addp.pth').keys() == {'state_dict', 'meta'}
     torch.save(dict(a=torch.ones(2)), tmp_path / 'weights.pth')
     with pytest.raises(ValueError, match='not a checkpoint of a training'):
-        publish_checkpoint(tmp_path / 'weights.pth', tmp_path / 'b.pth')
+        publish_checkpoint(cfg, tmp_path / 'weights.pth', tmp_path / 'b.pth')
+
+
+def test_only_a_whole_checkpoint_of_the_config_is_published(tmp_path: Path):
+    cfg = tiny_addp_cfg(tmp_path)
+    weights = build_model(cfg).state_dict()
+    config, source, out = Config(dict(model=cfg)), tmp_path / 'a.pth', tmp_path / 'out.pth'
+    torch.save(dict(state_dict=weights, meta={}), source)
+    with pytest.raises(ValueError, match='torch file, got the name .*: end it in .pth'):
+        publish_checkpoint(config, source, tmp_path / 'out.safetensors')
+    with pytest.raises(FileNotFoundError, match='no_such.py'):
+        publish_checkpoint(tmp_path / 'no_such.py', source, out)
+    other = Config(dict(model=cfg | dict(neck=cfg['neck'] | dict(depth=1))))
+    with pytest.raises(ValueError, match='a.pth holds .*Take the config it was trained with'):
+        publish_checkpoint(other, source, out)
+    weights['backbone.ln1.bias'][0] = float('nan')
+    torch.save(dict(state_dict=weights, meta={}), source)
+    with pytest.raises(ValueError, match='not finite.*backbone.ln1.bias first'):
+        publish_checkpoint(config, source, out)
+    assert not out.exists()

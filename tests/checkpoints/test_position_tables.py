@@ -37,6 +37,11 @@ def test_a_grid_that_is_not_square_cannot_be_resized():
         resize_position_table(torch.zeros(1, 7, 2), (4, 4))
 
 
+def test_a_table_in_the_shape_of_a_map_is_refused():
+    with pytest.raises(ValueError, match=r'got \(1, 4, 4, 2\): it is of another kind of encoder'):
+        resize_position_table(torch.zeros(1, 4, 4, 2), (4, 4))
+
+
 class Part(nn.Module):
 
     def __init__(self, side: int) -> None:

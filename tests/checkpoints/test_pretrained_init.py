@@ -296,6 +296,52 @@ def test_folded_layer_scales_and_a_new_cls_token(tmp_path: Path) -> None:
         load_encoder(encoder(pre_norm=False, out_type='cls_token'), path)
 
 
+@pytest.mark.parametrize('name', ['layers.1.attn.gamma1.weight', 'patch_embed.projection.bias'])
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path, name: str) -> None:
+    weights = encoder(layer_scale_init_value=0.5).state_dict()
+    weights[name][0] = float('nan')
+    torch.save(weights, tmp_path / 'bad.pth')
+    with pytest.raises(ValueError, match=r'bad.pth holds numbers that are not finite, in \d+ of'):
+        load_encoder(encoder(), str(tmp_path / 'bad.pth'))
+
+
+def test_other_parts_of_the_file_need_not_be_finite(trained: tuple) -> None:
+    content = torch.load(trained[1])
+    content['state_dict']['head.token_projection.fc.weight'][0] = float('nan')
+    torch.save(content, trained[1])
+    load_encoder(encoder(), trained[1])
+
+
+@pytest.mark.parametrize('kind', ['ADDP', 'ResNet'])
+def test_other_models_refuse_what_is_no_number(tmp_path: Path, kind: str) -> None:
+    cfg = tiny_addp_cfg(tmp_path) if kind == 'ADDP' else dict(
+        type='ResNet', depth=18, base_channels=4, stem_channels=4)
+    weights = MODELS.build(copy.deepcopy(cfg)).state_dict()
+    next(tensor for tensor in weights.values() if tensor.is_floating_point()).fill_(float('nan'))
+    path = str(tmp_path / 'bad.pth')
+    torch.save(weights, path)
+    model = MODELS.build(copy.deepcopy(cfg) | dict(
+        init_cfg=dict(type='Pretrained', checkpoint=path, must_fit=True)))
+    with pytest.raises(ValueError, match='bad.pth holds numbers that are not finite'):
+        model.init_weights()
+
+
+@pytest.mark.parametrize('frozen_stages', [-1, 2])
+def test_a_frozen_encoder_without_its_norm_is_warned_of(trained: tuple, frozen_stages: int,
+                                                        log) -> None:
+    load_encoder(encoder(pre_norm=False, frozen_stages=frozen_stages), trained[1])
+    warned = any('was trained with pre_norm' in record.getMessage() for record in log.records)
+    assert warned is (frozen_stages > 0)
+
+
+def test_scales_of_layers_of_another_kind(tmp_path: Path) -> None:
+    source = VisionTransformer(**copy.deepcopy(SIZES), layer_scale_init_value=0.5,
+                               layer_cfgs=dict(ffn_type='swiglu_fused'))
+    torch.save(source.state_dict(), tmp_path / 'swiglu.pth')
+    with pytest.raises(ValueError, match=r'not in the file: layers.0.ffn.layers.0.0.weight'):
+        load_encoder(encoder(pre_norm=False), str(tmp_path / 'swiglu.pth'))
+
+
 def test_left_out_relative_positions_are_warned_of(tmp_path: Path, log) -> None:
     dense = DenseViT(**copy.deepcopy(SIZES))
     torch.save(dense.state_dict(), tmp_path / 'detector.pth')

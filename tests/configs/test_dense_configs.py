@@ -43,7 +43,8 @@ def test_config_builds_and_learns(path: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    'name', ['mmseg/linear_vit-b_frozen_40k', 'mmdet/fcos_vitdet-b_frozen_12e'])
+    'name', ['mmseg/linear_vit-b_frozen_40k', 'mmdet/fcos_vitdet-b_frozen_12e',
+             'mmdet/mask-rcnn_vitdet-b_frozen_100e'])
 def test_frozen_features_are_those_of_the_pretraining(name: str, tmp_path: Path):
     _, model = build(CONFIGS / f'{name}.py', tmp_path)
     ours = model.backbone

@@ -191,6 +191,23 @@ def test_frozen_layers_have_frozen_relative_positions():
     assert 'layers.1.attn.rel_pos_h' not in learned and 'layers.2.attn.rel_pos_h' in learned
 
 
+def test_frozen_layers_drop_no_paths():
+    model = build(frozen_stages=4, drop_path_rate=0.5).train()
+    images = torch.randn(8, 3, 64, 64)
+    assert torch.equal(model(images)[0], model(images)[0])
+    partly = build(frozen_stages=2, drop_path_rate=0.5).train()
+    assert [layer.training for layer in partly.layers] == [False, False, True, True]
+    assert not torch.equal(partly(images)[0], partly(images)[0])
+
+
+@pytest.mark.parametrize(('options', 'words'), [
+    (dict(frozen_stages=12), 'frozen_stages must be at most 4'),
+    (dict(window_size=-4), 'window_size must be a number of patches')])
+def test_layers_and_windows_that_cannot_be(options: dict, words: str):
+    with pytest.raises(ValueError, match=words):
+        build(**options)
+
+
 def test_a_global_layer_that_is_not_there():
     with pytest.raises(ValueError, match='global_attn_indexes'):
         build(global_attn_indexes=(1, 4))

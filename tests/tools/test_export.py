@@ -38,13 +38,24 @@ def files(tmp_path: Path) -> list[str]:
 @pytest.mark.parametrize(('to', 'words'), [
     ('torchscript', 'any number of images of 32 x 32 pixels'),
     ('timm', 'VisionTransformer\\(img_size=\\(32, 32\\), patch_size=8, embed_dim=16'),
-    ('checkpoint', 'weights and meta data of'),
 ])
 def test_it_writes_and_says_so(tool, files, to: str, words: str, tmp_path: Path, capsys):
     out = tmp_path / 'out.pth'
     assert run(tool.main, [*files, str(out), '--to', to]) == 0
     assert out.stat().st_size > 1000
     assert re.search(words, capsys.readouterr().out)
+
+
+def test_it_writes_a_checkpoint_of_its_config(tool, files, tmp_path: Path, capsys):
+    words = [*files, str(tmp_path / 'out.pth'), '--to', 'checkpoint']
+    head = 'head=None, neck=None'
+    (tmp_path / 'config.py').write_text(
+        f"model = dict(type='ImageClassifier', backbone=dict(type='ADDPViT', **{SIZES!r}), {head})")
+    assert run(tool.main, words) == 0
+    assert 'weights and meta data of' in capsys.readouterr().out
+    (tmp_path / 'config.py').unlink()
+    assert run(tool.main, [*words, '--overwrite']) == 2
+    assert 'config.py' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(('more', 'words'), [

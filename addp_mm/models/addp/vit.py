@@ -56,8 +56,9 @@ class ADDPViT(PretrainedEncoder, VisionTransformer):
             of a ``tokenizer`` are as large as its stride.
 
     Raises:
-        ValueError: If ``patch_size`` is another, a dict for ``arch`` has unknown keys, or
-            ``token_vocab`` stands beside ``tokenizer``.
+        ValueError: If ``patch_size`` is another, a dict for ``arch`` has unknown keys,
+            ``frozen_stages`` is more than the layers, or ``token_vocab`` stands beside
+            ``tokenizer``.
     """
 
     fills_up = False        # images to whole patches
@@ -110,9 +111,22 @@ class ADDPViT(PretrainedEncoder, VisionTransformer):
                 init_table(table)
 
     def train(self, mode: bool = True) -> ADDPViT:
-        """Switch between training and evaluation, as every module: the parent returns nothing."""
+        """Switch between training and evaluation, all but frozen layers: they stay in evaluation.
+
+        Returns:
+            The encoder itself, as every module does; the parent returns nothing.
+        """
         super().train(mode)
+        if self.frozen_stages > 0:      # the parent's dropout and drop path would come back
+            for part in (self.drop_after_pos, self.patch_embed, *self.layers[:self.frozen_stages]):
+                part.eval()
         return self
+
+    def _freeze_stages(self) -> None:
+        if self.frozen_stages > self.num_layers:
+            raise ValueError(f'frozen_stages must be at most {self.num_layers}, the layers of this '
+                             f'arch, got {self.frozen_stages}.')
+        super()._freeze_stages()
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Depth of a parameter for layer-wise decay of the learning rate.
