@@ -27,7 +27,7 @@ from ..dense import ADDPUperViT
 from ..models.addp import ADDPViT
 from ..models.layers import FrozenModule
 from ..registry import MODELS
-from .load_model import _build, load_exactly
+from .load_model import build_untrained, load_exactly
 from .model_source import read_config
 
 TOLERANCE = 1e-5        # of the largest value of a feature map
@@ -203,7 +203,7 @@ def publish_checkpoint(config: str | Path | Config, checkpoint: str | Path, path
     if Path(path).suffix == '.safetensors':
         raise ValueError(f'A checkpoint is a torch file, got the name {path}: end it in .pth.')
     check_target(path, overwrite)
-    model = _build(config if isinstance(config, Config) else read_config(config)[0])
+    model = build_untrained(config if isinstance(config, Config) else read_config(config)[0])
     content = load_checkpoint(checkpoint)
     if not isinstance(content, dict) or not set(PUBLISHED) <= content.keys():
         raise ValueError(f'{checkpoint} is not a checkpoint of a training, expected '

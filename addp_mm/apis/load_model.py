@@ -44,7 +44,7 @@ def build_model(model: str | Path | Config | BaseModel,
         model, weights = read_config(model, weights)
     cfg = model if isinstance(model, Config) else None
     if cfg is not None:
-        model = _build(cfg)
+        model = build_untrained(cfg)
         if weights is None:
             model.init_weights()
             MMLogger.get_current_instance().warning(
@@ -115,7 +115,7 @@ def set_dtype(model: nn.Module, dtype: str, device: torch.device) -> torch.dtype
     return torch.bfloat16 if device.type == 'cpu' else wanted
 
 
-def _build(cfg: Config) -> BaseModel:
+def build_untrained(cfg: Config) -> BaseModel:
     if 'model' not in cfg:
         raise ValueError(f'The config {cfg.filename or ""} has no `model`.')
     scope = cfg.get('default_scope', 'mmpretrain')
