@@ -116,6 +116,11 @@ def set_dtype(model: nn.Module, dtype: str, device: torch.device) -> torch.dtype
 
 
 def build_untrained(cfg: Config) -> BaseModel:
+    """Build the model of a config; neither start values nor files of weights are read.
+
+    Raises:
+        ValueError: If the config has no model, or the model cannot be built.
+    """
     if 'model' not in cfg:
         raise ValueError(f'The config {cfg.filename or ""} has no `model`.')
     scope = cfg.get('default_scope', 'mmpretrain')
