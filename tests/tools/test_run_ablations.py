@@ -228,7 +228,8 @@ def test_results_of_another_run_are_kept(tool: Run, trained: list[Path], tmp_pat
     default = tmp_path / 'rows' / 'default.py'
     default.write_text(default.read_text().replace('lr=0.01', 'lr=0.02'))
     code, _, errors = tool()
-    assert code == 2 and 'rows/default holds results with other settings (optim_wrapper {' in errors
+    assert code == 2 and 'rows/default holds results with other settings' in errors
+    assert 'optim_wrapper.optimizer.lr 0.01, now 0.02' in errors
     assert len(trained) == 2 and (tmp_path / 'out' / 'ablations.json').read_text() == report
 
 
