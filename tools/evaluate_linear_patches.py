@@ -24,7 +24,7 @@ from addp_mm.cli.arguments import Options
 from addp_mm.cli.run import run
 from addp_mm.config_file import read_config_file
 from addp_mm.result_folder import other_settings
-from addp_mm.studies.frozen_tokens import FrozenEncoder, find_pictures
+from addp_mm.studies.frozen_tokens import PARTS, FrozenEncoder, find_pictures
 from addp_mm.studies.linear_patches import LinearPatches, table_row
 from addp_mm.studies.tables import markdown_table
 
@@ -52,7 +52,7 @@ def main(words: list[str] | None = None) -> None:
     """Measure, print and keep."""
     args = parse_args(words)
     MMLogger.get_instance('linear_patches', log_level='WARNING')    # no line for each start value
-    pictures = [find_pictures(args.data, part) for part in ('training', 'validation')]
+    pictures = [find_pictures(args.data, part) for part in PARTS]
     cfg = read_config_file(args.config)
     set_options(cfg, args.cfg_options)
     encoder = FrozenEncoder.from_config(cfg, args.checkpoint, args.size)

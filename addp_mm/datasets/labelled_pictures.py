@@ -73,6 +73,24 @@ def _compare(what: str, found: tuple[int, int], path: str, size: tuple[int, int]
                          f'has {size[0]} x {size[1]} ({_AS_SHOWN}).')
 
 
+def run_lengths(outline: Mapping[str, Any] | list, size: tuple[int, int]) -> dict[str, Any]:
+    """The compressed run-length code of an outline in COCO's format.
+
+    Args:
+        outline: Run lengths, compressed or plain, or polygons.
+        size: Width and height of the picture.
+
+    Raises:
+        ModuleNotFoundError: If pycocotools is missing, which comes with mmdet.
+    """
+    from pycocotools import mask as coder
+    if isinstance(outline, list):
+        return coder.merge(coder.frPyObjects(outline, *size[::-1]))
+    if isinstance(outline['counts'], list):
+        return coder.frPyObjects(dict(outline), *size[::-1])
+    return dict(outline)
+
+
 def lies_in_box(annotation: Mapping[str, Any], size: tuple[int, int]) -> bool:
     """Whether the outline of an annotation in COCO's format covers something of its box.
 
@@ -80,16 +98,10 @@ def lies_in_box(annotation: Mapping[str, Any], size: tuple[int, int]) -> bool:
         annotation: ``segmentation``, run lengths or polygons, and ``bbox`` (x, y, width, height).
         size: Width and height of the picture.
     """
-    from pycocotools import mask as coco_mask
-    outline, box = annotation['segmentation'], annotation['bbox']
+    from pycocotools import mask as coder
+    box = annotation['bbox']
     try:
-        if isinstance(outline, list):
-            lengths = coco_mask.merge(coco_mask.frPyObjects(outline, *size[::-1]))
-        elif isinstance(outline['counts'], list):
-            lengths = coco_mask.frPyObjects(dict(outline), *size[::-1])
-        else:
-            lengths = dict(outline)
-        left, top, width, height = coco_mask.toBbox(lengths)
+        left, top, width, height = coder.toBbox(run_lengths(annotation['segmentation'], size))
     except Exception:       # of damaged outlines
         return False
     return bool(width * height > 0 and left < box[0] + box[2] and top < box[1] + box[3]

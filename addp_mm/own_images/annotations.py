@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from ..datasets.image_reader import shown_name
+from ..datasets.labelled_pictures import run_lengths
 from ..result_folder import SETTINGS, other_settings
 from .images import hold_out
 from .labels import LabelledImages
@@ -125,9 +126,7 @@ def decode_mask(segmentation: dict | list, height: int, width: int) -> np.ndarra
         from pycocotools import mask as coder  # comes with mmdet
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError('Polygons need pycocotools: pip install pycocotools.') from error
-    if isinstance(segmentation, list):
-        segmentation = coder.merge(coder.frPyObjects(segmentation, height, width))
-    return coder.decode(segmentation).astype(bool)
+    return coder.decode(run_lengths(segmentation, (width, height))).astype(bool)
 
 
 def _write_part(found: LabelledImages, images: list[dict], out: Path, part: str) -> None:

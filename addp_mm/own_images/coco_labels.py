@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..datasets.coco_file import coco_fault
-from ..datasets.labelled_pictures import lies_in_box
+from ..datasets.labelled_pictures import lies_in_box, run_lengths
 
 _Entry = dict[str, Any]
 _Box = Sequence[float]
@@ -136,8 +136,8 @@ def _measure(annotation: _Entry, size: tuple[int, int], where: str) -> tuple[_Bo
                          'and more.')
     if isinstance(outline, dict):
         _check_run_lengths(outline, size, where)
-    lengths = _run_lengths(outline, size)
     from pycocotools import mask as coder
+    lengths = run_lengths(outline, size)
     return coder.toBbox(lengths).tolist(), float(coder.area(lengths))
 
 
@@ -150,16 +150,6 @@ def _check_run_lengths(outline: _Entry, size: tuple[int, int], where: str) -> No
     if isinstance(counts, list) and (min(counts) < 0 or sum(counts) != width * height):
         raise ValueError(f'{where} has run lengths that add up to {sum(counts)} pixels, expected '
                          f'the {width} x {height} of its image.')
-
-
-def _run_lengths(outline: Any, size: tuple[int, int]) -> _Entry:
-    """The compressed code of a mask."""
-    from pycocotools import mask as coder
-    if isinstance(outline, list):
-        return coder.merge(coder.frPyObjects(outline, *size[::-1]))
-    if isinstance(outline['counts'], list):
-        return coder.frPyObjects(outline, *size[::-1])
-    return outline
 
 
 def _belongs(box: _Box, own: _Box, size: tuple[int, int]) -> bool:

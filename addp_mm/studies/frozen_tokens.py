@@ -29,8 +29,8 @@ from ..registry import MODELS
 
 IGNORED = 255  # the label that is neither learned nor scored, as in mmseg
 _IMAGES, _MAPS = 'images', 'annotations'
-PARTS = ('training', 'validation')
 _LISTS = dict(training='train', validation='val')  # of write_annotations
+PARTS = tuple(_LISTS)
 _EXTENSIONS = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff')
 
 

@@ -152,8 +152,7 @@ class DenseStudy:
         checkpoint, row = self.pretrain(name), self.rows[name]
         cfg = self._config('addp', self._encoder(row, row.frozen))
         encoder = FrozenEncoder.from_config(cfg, None if checkpoint is None else str(checkpoint))
-        training, validation = (find_pictures(self.data, part)
-                                for part in PARTS)
+        training, validation = (find_pictures(self.data, part) for part in PARTS)
         return LinearPatches(encoder, self.fit).measure(training, validation, labelled, seeds)
 
     def _run_task(self, kind: str, name: str, labelled: int, seed: int, rate: float,
