@@ -73,11 +73,11 @@ class ResultFolder:
         if trouble := other_settings(path, inputs or {}):
             raise ValueError(f'{path} was made with other settings ({trouble}): choose another '
                              '--out.')
-        return _read(path)
+        return read_json(path)
 
     def records(self, pattern: str = '*') -> list[Record]:
         """All results that are there and whose names match, in the order of the names."""
-        return [_read(path) for path in sorted(self.path.glob(f'{pattern}.json'))
+        return [read_json(path) for path in sorted(self.path.glob(f'{pattern}.json'))
                 if path != self.path / SETTINGS]
 
     def file(self, name: str) -> Path:
@@ -97,9 +97,31 @@ def other_settings(path: Path, settings: Mapping[str, Any]) -> str:
     """
     if not path.is_file():
         return ''
-    earlier, now = _read(path), json.loads(json.dumps(settings, default=str))
+    earlier, now = read_json(path), json.loads(json.dumps(settings, default=str))
     return '; '.join(text for name, value in now.items()
                      for text in _changes(name, earlier.get(name), value))
+
+
+def read_json(path: Path, kind: type = dict) -> Any:
+    """Read a JSON file that this package has written.
+
+    Args:
+        path: The file.
+        kind: What it must hold: ``dict`` or ``list``; ``object`` takes everything.
+
+    Raises:
+        ValueError: If it is broken, or holds something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+    except ValueError as error:
+        raise ValueError(f'{path} is no whole JSON file ({error}): remove it, and it is made '
+                         'again.') from error
+    if not isinstance(content, kind):
+        raise ValueError(f'Expected a {kind.__name__} in {path}, got a {type(content).__name__}: '
+                         'it was changed, or is of another program. Remove it, and it is made '
+                         'again.')
+    return content
 
 
 @contextlib.contextmanager
@@ -133,11 +155,3 @@ def _changes(name: str, earlier: Any, now: Any) -> Iterator[str]:
             yield from _changes(f'{name}.{key}', earlier.get(key), now.get(key))
     elif earlier != now:
         yield f'{name} {_SHORT.repr(earlier)}, now {_SHORT.repr(now)}'
-
-
-def _read(path: Path) -> Record:
-    try:
-        return json.loads(path.read_text(encoding='utf-8'))
-    except ValueError as error:
-        raise ValueError(f'{path} is no whole JSON file ({error}): remove it, and it is made '
-                         'again.') from error

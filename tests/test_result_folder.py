@@ -44,6 +44,14 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
         results.make('a', fails)
 
 
+@pytest.mark.parametrize(('content', 'kind'), [('[1]', 'list'), ('3', 'int'), ('null', 'NoneType')])
+def test_a_file_of_something_else_is_named(tmp_path: Path, content: str, kind: str) -> None:
+    path = tmp_path / 'settings.json'
+    path.write_text(content)
+    with pytest.raises(ValueError, match=f'Expected a dict in .*settings.json, got a {kind}'):
+        other_settings(path, dict(seed=0))
+
+
 def test_another_process_has_it(tmp_path: Path) -> None:
     results = ResultFolder(tmp_path, {})
     with try_lock(tmp_path / '.a.lock') as is_ours:

@@ -1,14 +1,13 @@
 """What was measured, with everything needed to measure it again."""
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from importlib import metadata
 from typing import Any
 
-from ..result_folder import SETTINGS
+from ..result_folder import SETTINGS, read_json
 from ..version import __version__
 from .feature_extractor import MetricFeatures
 from .generation_scores import IS_SEED, IS_SPLITS
@@ -29,7 +28,7 @@ def describe_set(images: ImageSet) -> dict[str, Any]:
     settings = images.path / SETTINGS
     made = read_reference_record(images.path)
     if made is None and settings.is_file():
-        made = json.loads(settings.read_text(encoding='utf-8'))
+        made = read_json(settings, object)
     return described if made is None else dict(described, made=made)
 
 

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,7 @@ from torchvision.transforms.functional import InterpolationMode, center_crop, re
 
 from ..atomic_write import atomic_write, remove_partial, write_json
 from ..datasets.image_reader import EXTENSIONS, UNREAD_EXTENSIONS, images_below, read_pixels
-from ..result_folder import other_settings
+from ..result_folder import other_settings, read_json
 from .image_set import ImageSet, open_image_set
 
 RECORD = 'reference.json'
@@ -76,7 +75,7 @@ def read_reference_record(folder: str | Path) -> dict[str, Any] | None:
     path = Path(folder) / RECORD
     if not path.is_file():
         return None
-    record = json.loads(path.read_text(encoding='utf-8'))
+    record = read_json(path)
     if not record.pop('complete', False):
         raise ValueError(f'The reference set {folder} is not complete. Run '
                          f'prepare_reference.py {record["source"]} {folder} again: it goes on.')

@@ -1,14 +1,13 @@
 """How a folder of trainings was begun: a later call goes on in the same way, or is refused."""
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ..atomic_write import write_json
-from ..result_folder import other_settings
+from ..result_folder import other_settings, read_json
 from .configs import choose_preset
 from .presets import PRESETS
 
@@ -69,7 +68,7 @@ def settle(out: Path, preset: str | None, image_size: int | None, minutes: float
     if trouble := other_settings(path, given):
         raise ValueError(f'The trainings in {out} were begun with other settings ({trouble}): '
                          'choose another --out, or call them as before.')
-    choices = Choices(**json.loads(path.read_text(encoding='utf-8')))
+    choices = Choices(**read_json(path))
     if missing := PRESETS[choices.preset].configs.keys() - choices.batches.keys():
         raise ValueError(f'The trainings in {out} were begun by a version that had no stage '
                          f'{", ".join(sorted(missing))}: choose another --out, or go on by hand '

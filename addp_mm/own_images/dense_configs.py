@@ -1,7 +1,6 @@
 """Writes complete configs of a detector and a segmentor for one's own images and labels."""
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from mmengine.config import Config
 from ..apis.model_source import find_shipped
 from ..atomic_write import write_whole
 from ..config_file import read_config_file
+from ..result_folder import read_json
 from .labels import LabelledImages
 
 # The configs that each encoder starts from. What is written is of the images at hand.
@@ -85,7 +85,7 @@ def _check_start(path: Path, checkpoint: Path) -> None:
 def _was_stretched(pretrained: Path) -> bool:
     """Whether the encoder has seen grey images stretched to their range."""
     record = pretrained / 'images.json'
-    return record.is_file() and json.loads(record.read_text(encoding='utf-8')).get('stretch', False)
+    return record.is_file() and read_json(record).get('stretch', False)
 
 
 def _stretch(cfg: Config) -> None:

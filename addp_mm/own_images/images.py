@@ -1,7 +1,6 @@
 """Checks the images of a user, brings odd ones to RGB, and holds some out."""
 from __future__ import annotations
 
-import json
 import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ import numpy as np
 from ..atomic_write import write_json
 from ..datasets.image_reader import shown_name
 from ..name_lists import listed
-from ..result_folder import ResultFolder
+from ..result_folder import ResultFolder, read_json
 from .image_check import CheckedImage, check_image
 from .image_sources import (
     ENDINGS,
@@ -187,7 +186,7 @@ def _say_what_is_new(source: Path, out: Path, say: Callable[[str], None]) -> Non
             say(f'WARNING: {source} has changed since it was unpacked, what is new in it is not '
                 'used: give another --out to use it.')
         return
-    known = set(json.loads((out / FOUND).read_text(encoding='utf-8')))
+    known = set(read_json(out / FOUND, list))
     new = [path for path in find_images(source, out)[0] if str(path.absolute()) not in known]
     if new:
         say(f'WARNING: {len(new)} image{"s" * (len(new) > 1)} in {source} came after the lists '

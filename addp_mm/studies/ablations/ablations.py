@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ from ...config_file import read_config_file
 from ...evaluation.feature_extractor import MetricFeatures
 from ...evaluation.generation_scores import ReferenceFeatures
 from ...own_images.trainings import Stage, get_setting, run_stage
-from ...result_folder import ResultFolder
+from ...result_folder import ResultFolder, read_json
 from ...visualization.curves import read_run
 from ..sampler_sweep import Sweep
 from .report import GENERATION, ROWS, SAMPLES, write_ablation_report
@@ -182,7 +181,7 @@ class Ablations:
 
     def _run_row(self, row: AblationRow, label: str) -> dict[str, Any]:
         scores = self._run_steps(row, label)
-        seconds = json.loads((self._folder(row) / SECONDS).read_text(encoding='utf-8'))
+        seconds = read_json(self._folder(row) / SECONDS)
         return dict(
             name=row.name, table=row.table, is_default=row.is_default,
             changes=dict(row.changes), defaults=dict(row.defaults), config=str(row.config),
@@ -231,7 +230,7 @@ class Ablations:
         try:
             yield
         finally:
-            seconds = json.loads(path.read_text(encoding='utf-8')) if path.is_file() else {}
+            seconds = read_json(path) if path.is_file() else {}
             seconds[step] = seconds.get(step, 0.) + time.monotonic() - started
             write_json(path, seconds)
 

@@ -1,12 +1,12 @@
 """Tables of the study's records; a cell that was not run yet is a dash."""
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ...atomic_write import write_whole
+from ...result_folder import read_json
 from ..tables import markdown_table, mean_and_spread
 from .rows import Row
 from .study import TASKS
@@ -68,4 +68,4 @@ def _summary(values: Sequence[float]) -> str:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    return json.loads(path.read_text(encoding='utf-8')) if path.is_file() else None
+    return read_json(path) if path.is_file() else None
