@@ -58,11 +58,23 @@ def run(main: Main, words: Sequence[str] | None = None, resumable: bool = False)
         if isinstance(error, (RuntimeError, FloatingPointError)):
             sys.stderr.write(f'{error}\n')
             return EXIT_FAILED
-        sys.stderr.write(f'error: {message_of(error)}\n')
+        sys.stderr.write(f'error: {_file_in_the_way(error) or message_of(error)}\n')
         return EXIT_USER_ERROR
     if distributed.is_initialized():
         distributed.destroy_process_group()
     return 0
+
+
+def _file_in_the_way(error: Exception) -> str:
+    """What helps where a file stands in the place of a folder; empty if that is not the error."""
+    if not isinstance(error, (FileExistsError, NotADirectoryError)) or not error.filename:
+        return ''
+    if isinstance(error, FileExistsError) and places(error)[-1].function not in ('mkdir',
+                                                                                 'makedirs'):
+        return ''
+    path = Path(error.filename)
+    file = next((place for place in (path, *path.parents) if place.is_file()), None)
+    return f'Expected a folder at {file}, found a file: name another folder.' if file else ''
 
 
 def _what_was_wanted(error: torch.OutOfMemoryError) -> str:

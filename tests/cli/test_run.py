@@ -1,7 +1,10 @@
 """One exit code and one message for each way a command may stop."""
 from __future__ import annotations
 
+import os
 from argparse import ArgumentParser
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +27,24 @@ def test_what_stops_a_tool_is_said(error: BaseException, code: int, message: str
 
     assert run(main, resumable=True) == code
     assert capsys.readouterr().err == message
+
+
+@pytest.mark.parametrize('make', [lambda path: path.mkdir(parents=True, exist_ok=True),
+                                  lambda path: os.makedirs(path, exist_ok=True),
+                                  lambda path: (path / 'a.json').write_text('')])
+@pytest.mark.parametrize('below', ['', 'sub/folder'])
+def test_a_file_in_the_place_of_a_folder(make: Callable, below: str, tmp_path: Path,
+                                         capsys: pytest.CaptureFixture):
+    (tmp_path / 'out').write_text('')
+    assert run(lambda words: make(tmp_path / 'out' / below)) == 2
+    assert capsys.readouterr().err == (
+        f'error: Expected a folder at {tmp_path / "out"}, found a file: name another folder.\n')
+
+
+def test_a_file_that_is_there_already(tmp_path: Path, capsys: pytest.CaptureFixture):
+    (tmp_path / 'a').touch()
+    assert run(lambda words: (tmp_path / 'a').touch(exist_ok=False)) == 2
+    assert 'File exists' in capsys.readouterr().err
 
 
 def test_what_no_user_can_mend_is_raised():
