@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..atomic_write import write_json
 from ..checkpoints import load_encoder
 from ..checkpoints.download import file_hash
+from ..checkpoints.module_notes import with_notes
 from ..checkpoints.weight_files import save_weights
 from ..registry import MODELS
 from ..version import __version__
@@ -111,8 +112,10 @@ class ADDPEncoder(nn.Module, HubFolder):
         return tuple(self.encoder((images * 255 - self.mean) / self.std))
 
     def _save_pretrained(self, save_directory: Path) -> None:
+        own = self.encoder.state_dict()
         weights = {f'backbone.{name}': tensor.float() if tensor.is_floating_point() else tensor
-                   for name, tensor in self.encoder.state_dict().items()}
+                   for name, tensor in own.items()}
+        weights = with_notes(weights, own, {f'backbone.{name}': name for name in own})
         save_weights(weights, save_directory / BACKBONE, overwrite=True)
         timm = {}
         if fits_timm(self.encoder):

@@ -21,6 +21,7 @@ from torch import nn
 
 from ..atomic_write import write_json
 from ..checkpoints.download import file_hash
+from ..checkpoints.module_notes import with_notes
 from ..checkpoints.weight_files import save_weights
 from ..models.layers import FrozenModule
 from ..version import __version__
@@ -43,9 +44,10 @@ def write_shared(folder: Path, cfg: Config, model: nn.Module) -> None:
         ValueError: If the config holds what JSON does not know.
     """
     settings = without_start_values(copy.deepcopy(cfg.model.to_dict()))
+    own = model.state_dict()
     weights = {name: tensor.float() if tensor.dtype == torch.float64 else tensor
-               for name, tensor in model.state_dict().items()}
-    save_weights(weights, folder / WEIGHTS, overwrite=True)
+               for name, tensor in own.items()}
+    save_weights(with_notes(weights, own), folder / WEIGHTS, overwrite=True)
     frozen = {name.rpartition('.')[2]: part for name, part in model.named_modules()
               if isinstance(part, FrozenModule)}
     files = [WEIGHTS]

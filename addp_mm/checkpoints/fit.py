@@ -13,6 +13,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from ..name_lists import listed
+from .module_notes import with_notes
 
 # What no pre-training has: mmpretrain's norm after pooling, and a counter of older batch norms.
 NEW_PARAMETERS = ('ln2.*', '*num_batches_tracked')
@@ -59,7 +60,7 @@ def load_what_fits(model: nn.Module, weights: Mapping[str, Tensor]) -> Fit:
         ValueError: If a hook of the model refuses them, or they are no floating-point numbers.
     """
     _check_kinds(model, weights)
-    weights, other_sizes, mismatches = dict(weights), [], []
+    weights, other_sizes, mismatches = with_notes(weights, weights), [], []
     while True:
         try:
             found = model.load_state_dict(weights, strict=False)

@@ -34,7 +34,8 @@ from .fit import (
     check_start,
     load_what_fits,
 )
-from .position_tables import resize_position_table
+from .module_notes import noted_grid, with_notes
+from .position_tables import fit_encoder_table
 from .weight_files import state_dict_of
 
 
@@ -122,12 +123,11 @@ def find_encoder(encoder: nn.Module, weights: Mapping[str, Tensor],
 
 
 def _load(encoder: nn.Module, conversion: Conversion) -> EncoderLoad:
-    own = {name: tensor.shape for name, tensor in encoder.state_dict().items()}
+    own = encoder.state_dict()
     given = fold_layer_scales(conversion.weights, own)
     new = _check_names(own, given, getattr(encoder, 'new_parameters', ()))
-    fitting = _fit_position_table(encoder, given)
     try:
-        encoder.load_state_dict(fitting, strict=False)
+        encoder.load_state_dict(_fit_position_table(encoder, given), strict=False)
     except RuntimeError as error:
         mismatches = [line.strip() for line in str(error).splitlines() if 'mismatch' in line]
         raise ValueError('it is of another architecture. '
@@ -135,7 +135,9 @@ def _load(encoder: nn.Module, conversion: Conversion) -> EncoderLoad:
     loaded = tuple(name for name in own if name in given)
     return EncoderLoad(
         loaded=loaded,
-        resized=tuple(name for name in loaded if given[name].shape != own[name]),
+        resized=tuple(name for name in loaded if given[name].shape != own[name].shape or (
+            'pos' in name and noted_grid(given, name) != noted_grid(own, name)
+            and noted_grid(given, name) is not None)),
         left_out=(*(name for name in given if name not in own), *conversion.dropped),
         new=new)
 
@@ -161,14 +163,16 @@ def _check_names(own: Iterable[str], given: Mapping[str, Tensor],
 
 
 def _fit_position_table(encoder: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Bring a ViT's table to its grid, and drop the row of CLS for one without."""
-    if not isinstance(encoder, VisionTransformer) or 'pos_embed' not in weights:
+    """Give a ViT's table the row of CLS if it has none, and mmpretrain's own ViT its grid."""
+    table = weights.get('pos_embed')
+    if not isinstance(encoder, VisionTransformer) or table is None:
         return weights
-    num_extra = 1 if 'cls_token' in weights else 0
-    table = resize_position_table(weights['pos_embed'], encoder.patch_resolution, num_extra)
-    if num_extra < encoder.num_extra_tokens:                # CLS starts anew, with its row
+    if table.ndim == 3 and encoder.with_cls_token and 'cls_token' not in weights:   # starts anew
         table = torch.cat((encoder.pos_embed[:, :1].detach(), table), dim=1)
-    return {**weights, 'pos_embed': table[:, max(0, num_extra - encoder.num_extra_tokens):]}
+    fitting = with_notes({**weights, 'pos_embed': table}, weights)
+    if not isinstance(encoder, PretrainedEncoder):
+        fit_encoder_table(encoder, fitting, from_grid=noted_grid(weights, 'pos_embed'))
+    return fitting
 
 
 def fold_layer_scales(weights: Mapping[str, Tensor], own: Iterable[str]) -> dict[str, Tensor]:
@@ -181,7 +185,7 @@ def fold_layer_scales(weights: Mapping[str, Tensor], own: Iterable[str]) -> dict
     Returns:
         The tensors with which the encoder computes the same.
     """
-    folded = dict(weights)
+    folded = with_notes(weights, weights)
     for scale, product in (('attn.gamma1.weight', 'attn.proj'), ('ffn.gamma2.weight',
                                                                  'ffn.layers.1')):
         for name in [n for n in weights if n.endswith(f'.{scale}') and n not in own]:
@@ -246,9 +250,10 @@ class PretrainedInit(mmengine.model.PretrainedInit):
     def _load(self, module: nn.Module, is_own: bool) -> None:
         content = CheckpointLoader.load_checkpoint(self.checkpoint, self.map_location, 'silent')
         prefix = f'{self.prefix.rstrip(".")}.' if self.prefix else ''
-        weights = {name.removeprefix(prefix): tensor for name, tensor in state_dict_of(
-            content, self.checkpoint).items() if name.startswith(prefix)}
-        fit = load_what_fits(module, weights)
+        whole = state_dict_of(content, self.checkpoint)
+        names = {name.removeprefix(prefix): name for name in whole if name.startswith(prefix)}
+        weights = {new: whole[name] for new, name in names.items()}
+        fit = load_what_fits(module, with_notes(weights, whole, names if prefix else None))
         _check_loaded(module, fit.loaded, self.checkpoint)
         if is_own:
             notes = check_start(module, fit, self.checkpoint)

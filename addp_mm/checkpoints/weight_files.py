@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import re
 import zipfile
@@ -22,11 +23,15 @@ from ..name_lists import listed
 from .converters import convert
 from .download import fetch, file_hash
 from .fit import more_of_a_part
+from .module_notes import all_grids, with_grids, with_notes
 from .releases import find_release, release_name
 from .torch_file import ARCHIVE_SIGN, MapLocation, has_checksums, read_torch_file
 
 # Where trainers put the state dict: mmengine and MAGE's trainer, ADDP's trainer, DeepSpeed.
 OUTER_KEYS = ('state_dict', 'model', 'module')
+
+# In the texts of a safetensors file: the grids of position tables, by the names of modules.
+GRIDS = 'addp_mm.grid_sizes'
 
 # Set to 1 in the environment it allows every file to run code while it is read.
 TRUST_VARIABLE = 'ADDP_TRUST_CHECKPOINTS'
@@ -77,7 +82,7 @@ def state_dict_of(content: Any, path: str | Path) -> dict[str, Tensor]:
         raise ValueError(
             f'Expected named tensors in {path}, got {_describe(content)}. Save '
             '`model.state_dict()` instead.')
-    content = {k: _as_tensor(v) for k, v in content.items()}
+    saved, content = content, {k: _as_tensor(v) for k, v in content.items()}
     others = [f'{k} ({_describe(v)})' for k, v in content.items()
               if not (isinstance(k, str) and isinstance(v, Tensor))]
     if others:
@@ -86,11 +91,12 @@ def state_dict_of(content: Any, path: str | Path) -> dict[str, Tensor]:
             'the tensors alone, or under the key \'state_dict\'.')
     names = {k: k.replace('_orig_mod.', '') for k in content}       # of torch.compile
     prefix = 'module.' if all(name.startswith('module.') for name in names.values()) else ''
-    weights = {names[k].removeprefix(prefix): v.detach() for k, v in content.items()}
+    old_names = {names[k].removeprefix(prefix): k for k in content}
+    weights = {name: content[k].detach() for name, k in old_names.items()}
     if len(weights) != len(content):
         raise ValueError(f'{path} holds {len(content) - len(weights)} tensors twice, with and '
                          'without \'_orig_mod.\': save `model.state_dict()` of one model.')
-    return weights
+    return with_notes(weights, saved, None if weights.keys() == saved.keys() else old_names)
 
 
 def load_checkpoint(path: str | Path | BinaryIO, trust: bool = False,
@@ -145,11 +151,12 @@ def save_weights(weights: Mapping[str, Tensor], path: str | Path,
     """
     path = Path(path)
     check_target(path, overwrite)
-    tensors, meta = _without_sharing(weights), dict(metadata or {})
+    tensors, meta = with_notes(_without_sharing(weights), weights), dict(metadata or {})
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as partial:
         if path.suffix == '.safetensors':
-            _save_safetensors(tensors, partial, {'format': 'pt', **meta})
+            grids = {GRIDS: json.dumps(all_grids(weights))} if all_grids(weights) else {}
+            _save_safetensors(tensors, partial, {'format': 'pt', **meta, **grids})
         else:
             # A file of Python's, not a path: a full disk then is an OSError.
             with open(partial, 'wb') as file:
@@ -208,7 +215,8 @@ def match_prefix(weights: Mapping[str, Tensor], names: Iterable[str]) -> dict[st
     if not complete:
         best = max(found, key=lambda p: len(found[p]))
         _raise_missing(best, [n for n in names if n not in set(found[best])], len(names))
-    chosen = {n: weights[complete[0] + n] for n in names}
+    chosen = with_notes({n: weights[complete[0] + n] for n in names}, weights,
+                        {n: complete[0] + n for n in names})
     for prefix in complete[1:] if complete[0] else ():
         if not all(torch.equal(chosen[n], weights[prefix + n]) for n in names):
             raise ValueError(f'There are different weights under {complete[0]!r} and {prefix!r}; '
@@ -294,6 +302,7 @@ def _load_safetensors(path: Path, map_location: MapLocation) -> dict[str, Any]:
             # The library maps the file: a clone has memory of its own.
             tensors = {k: file.get_tensor(k).clone() for k in file.keys()}  # noqa: SIM118
             meta = file.metadata() or {}
+            tensors = with_grids(tensors, json.loads(meta.pop(GRIDS, '{}')))
     except SafetensorError as error:
         raise ValueError(f'{path} is not a whole .safetensors file: {error}. Copy or download it '
                          'again, or give a torch file another suffix.') from error

@@ -14,6 +14,8 @@ from mmengine.logging import print_log
 from mmpretrain.models.utils import MultiheadAttention
 from torch import Tensor, nn
 
+from ..checkpoints.module_notes import GRID, Grid
+from ..checkpoints.position_tables import note_grid, warn_of_unknown_grid
 from ..models.layers import is_exporting
 from .blockwise_attention import BlockwiseAttention
 from .position_bias import NUM_CLS_ROWS, position_bias, resize_bias_table
@@ -44,18 +46,22 @@ class DenseAttention(nn.Module):
         self.out_drop = attn.out_drop
         self._register_load_state_dict_pre_hook(self._resize_tables)
 
-    def resize_table(self, table: Tensor, length: int) -> Tensor:
-        """Resize a table of relative positions that was made for another grid."""
+    def resize_table(self, table: Tensor, length: int, from_grid: Grid | None) -> Tensor:
+        """Resize a table of relative positions if it was made for another grid."""
         raise NotImplementedError
 
-    def _resize_tables(self, state_dict: dict, prefix: str, *args: object) -> None:
+    def _resize_tables(self, state_dict: dict, prefix: str, metadata: dict,
+                       *args: object) -> None:
         """Bring the tables of a checkpoint to the sizes of the module's own."""
         for name, own in self.named_parameters(recurse=False):
-            table = state_dict.get(prefix + name, own)
-            if table.shape != own.shape and table.shape[1:] == own.shape[1:]:
+            table = state_dict.get(prefix + name)
+            if table is None or table.shape[1:] != own.shape[1:]:
+                continue
+            resized = self.resize_table(table, len(own), metadata.get(GRID))
+            if resized is not table:
                 print_log(f'Resize {prefix}{name} from {tuple(table.shape)} to '
                           f'{tuple(own.shape)}.', logger='current')
-                state_dict[prefix + name] = self.resize_table(table, len(own))
+                state_dict[prefix + name] = resized
 
     def _split_heads(self, qkv: Tensor) -> Tensor:
         return qkv.unflatten(-1, (3, self.num_heads, self.head_dims))
@@ -101,7 +107,7 @@ class RelativePositionAttention(DenseAttention):
         qkv = qkv if self.qkv.bias is None else qkv + self.qkv.bias.to(qkv.dtype)
         return self._project(join_windows(self._attend(qkv), features.shape[1:3]))
 
-    def resize_table(self, table: Tensor, length: int) -> Tensor:
+    def resize_table(self, table: Tensor, length: int, from_grid: Grid | None) -> Tensor:
         """Interpolate a table linearly."""
         return resize_relative_table(table, length)
 
@@ -133,6 +139,7 @@ class PositionBiasAttention(DenseAttention):
         height, width = grid_size
         self.relative_position_bias_table = nn.Parameter(
             torch.zeros((2 * height - 1) * (2 * width - 1) + 3, self.num_heads))
+        note_grid(self, grid_size)
 
     def forward(self, tokens: Tensor, grid_size: tuple[int, int]) -> Tensor:
         """Attend.
@@ -154,13 +161,21 @@ class PositionBiasAttention(DenseAttention):
             out = (scores + bias).softmax(dim=-1) @ v
         return self._project(out.transpose(1, 2).flatten(-2))
 
-    def resize_table(self, table: Tensor, length: int) -> Tensor:
-        """Resize the table of a square grid, see :func:`resize_bias_table`."""
-        side = (math.isqrt(len(table) - NUM_CLS_ROWS) + 1) // 2
-        if (2 * side - 1)**2 != len(table) - NUM_CLS_ROWS:
-            raise ValueError(f'Can resize the bias table of a square grid only, got {len(table)} '
-                             'rows: set the img_size that it was trained with.')
-        return resize_bias_table(table, (side, side), self.grid_size)
+    def resize_table(self, table: Tensor, length: int, from_grid: Grid | None) -> Tensor:
+        """Resize the table, of a square grid if that is not known: :func:`resize_bias_table`."""
+        from_grid = from_grid or self._guessed_grid(len(table), length)
+        return resize_bias_table(table, from_grid, self.grid_size)
+
+    def _guessed_grid(self, num_rows: int, own_rows: int) -> Grid:
+        if num_rows == own_rows:
+            warn_of_unknown_grid(self.grid_size)
+            return self.grid_size
+        side = (math.isqrt(num_rows - NUM_CLS_ROWS) + 1) // 2
+        if (2 * side - 1)**2 != num_rows - NUM_CLS_ROWS:
+            raise ValueError(f'Got a bias table of {num_rows} rows. Where weights do not say their '
+                             'grid, square grids only can be resized: set the img_size that it was '
+                             'trained with.')
+        return side, side
 
 
 def split_windows(features: Tensor, window_size: int) -> Tensor:

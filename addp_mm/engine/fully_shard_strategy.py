@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
@@ -23,6 +22,9 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor, distribute_tensor
+
+from ..checkpoints.module_notes import all_grids, with_notes
+from ..name_lists import listed
 
 
 @STRATEGIES.register_module()
@@ -121,7 +123,14 @@ class FullyShardStrategy(DDPStrategy):
             strict: Whether the names must be the model's, all of them.
             revise_keys: Pairs of pattern and replacement for the names.
         """
-        own, parts = self.model.state_dict(), OrderedDict()
+        own, parts = self.model.state_dict(), with_notes({}, state_dict)
+        grids = all_grids(own)
+        if other := [name for name, grid in all_grids(parts).items()
+                     if grids.get(name, grid) != grid]:
+            raise ValueError(
+                f'The position tables of {listed(other)} in the checkpoint are of another grid '
+                'than the model has: a sharded model resizes nothing. Give the checkpoint to '
+                'init_cfg=dict(type=\'Pretrained\', ...) of the encoder.')
         for name, value in state_dict.items():
             for pattern, replacement in revise_keys:
                 name = re.sub(pattern, replacement, name)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from mmengine.logging import MMLogger
+from mmpretrain.models.utils import resize_pos_embed
 from torch import nn
 
 from addp_mm.checkpoints import resize_position_table, resize_tables_on_load
@@ -66,16 +68,29 @@ def test_missing_tables_are_still_reported():
         Part(4).load_state_dict({'size': torch.zeros(2), 'other': torch.zeros(1, 17, 2)})
 
 
-def test_as_many_places_on_another_grid_are_refused(tmp_path):
-    def part(*grid_size: int) -> nn.Module:
-        module = nn.Module()
-        module.table = nn.Parameter(torch.zeros(1, 65, 2))
-        resize_tables_on_load(module, ('table', ), grid_size)
-        return nn.Sequential(module)
+def part_of(*grid_size: int) -> nn.Module:
+    module = nn.Module()
+    module.table = nn.Parameter(torch.rand(1, 65, 2))
+    resize_tables_on_load(module, ('table', ), grid_size)
+    return nn.Sequential(module)
 
-    torch.save(part(4, 16).state_dict(), tmp_path / 'weights.pth')
+
+def test_as_many_places_on_another_grid_are_resized(tmp_path, caplog):
+    wide = part_of(4, 16)
+    torch.save(wide.state_dict(), tmp_path / 'weights.pth')
     state = torch.load(tmp_path / 'weights.pth', weights_only=True)
-    part(4, 16).load_state_dict(state)
-    for grid_size in ((8, 8), (16, 4)):
-        with pytest.raises(ValueError, match=f'grid of 4 x 16, the model has {grid_size[0]} x'):
-            part(*grid_size).load_state_dict(state)
+    MMLogger.get_current_instance().addHandler(caplog.handler)
+    for grid_size in ((4, 16), (8, 8), (16, 4)):
+        other = part_of(*grid_size)
+        other.load_state_dict(state)
+        assert torch.equal(other[0].table, resize_pos_embed(wide[0].table, (4, 16), grid_size))
+    assert not caplog.records
+
+
+def test_tables_of_a_grid_that_nobody_knows_are_warned_of(caplog):
+    MMLogger.get_current_instance().addHandler(caplog.handler)
+    state = dict(part_of(8, 8).state_dict())
+    part_of(8, 8).load_state_dict(state)
+    assert not caplog.records
+    part_of(2, 32).load_state_dict(state)
+    assert 'do not say of which grid' in caplog.text and '2 x 32 places' in caplog.text

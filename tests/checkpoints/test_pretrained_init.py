@@ -13,6 +13,7 @@ from mmengine.logging import MMLogger
 from mmengine.model import BaseModule
 from mmengine.registry import WEIGHT_INITIALIZERS, DefaultScope
 from mmpretrain.models.backbones import ResNet, TIMMBackbone, VisionTransformer
+from mmpretrain.models.utils import resize_pos_embed
 from torch import Tensor, nn
 
 from addp_mm.checkpoints import load_encoder, resize_position_table
@@ -180,10 +181,44 @@ def test_position_tables_get_the_grid(trained: tuple, with_cls_token: bool, img_
 
 def test_a_table_of_a_grid_that_is_not_square(tmp_path: Path) -> None:
     path = str(tmp_path / 'wide.pth')
-    torch.save(encoder(img_size=(32, 48)).state_dict(), path)
+    torch.save(dict(encoder(img_size=(32, 48)).state_dict()), path)
     load_encoder(encoder(img_size=(32, 48)), path)
     with pytest.raises(ValueError, match='wide.pth does not fit the ADDPViT: .*square grids only'):
         load_encoder(encoder(), path)
+
+
+@pytest.mark.parametrize('name', ['wide.pth', 'wide.safetensors', 'checkpoint.pth'])
+@pytest.mark.parametrize('with_cls_token', [True, False])
+def test_as_many_places_on_another_grid(tmp_path: Path, name: str, with_cls_token: bool,
+                                        log) -> None:
+    wide = encoder(img_size=(32, 128), token_vocab=5)
+    for table in (wide.pos_embed, wide.token_pos_embed):
+        nn.init.normal_(table)
+    path = tmp_path / name
+    if name == 'checkpoint.pth':
+        torch.save(dict(state_dict=nn.ModuleDict(dict(backbone=wide)).state_dict()), path)
+    else:
+        save_weights(wide.state_dict(), path)
+    model = encoder(img_size=64, token_vocab=5, with_cls_token=with_cls_token)
+    load = load_encoder(model, str(path))
+    wanted, tokens = (resize_pos_embed(table, (4, 16), (8, 8))
+                      for table in (wide.pos_embed, wide.token_pos_embed))
+    assert torch.equal(model.pos_embed, wanted if with_cls_token else wanted[:, 1:])
+    assert torch.equal(model.token_pos_embed, tokens)
+    assert load.resized == ('pos_embed', 'token_pos_embed')
+    stock = VisionTransformer(**copy.deepcopy(SIZES) | dict(img_size=64), pre_norm=True)
+    load_encoder(stock, str(path))
+    assert torch.equal(stock.pos_embed, wanted)
+    assert not any('of which grid' in record.getMessage() for record in log.records)
+
+
+def test_a_grid_that_no_file_says_is_warned_of(tmp_path: Path, log) -> None:
+    path = str(tmp_path / 'square.pth')
+    torch.save(dict(encoder(img_size=64).state_dict()), path)
+    load_encoder(encoder(img_size=64), path)
+    assert 'of which grid' not in log.text
+    load_encoder(encoder(img_size=(256, 16)), path)
+    assert 'They fit 32 x 2 places' in log.text
 
 
 def test_mmpretrains_own_encoders(trained: tuple, tmp_path: Path) -> None:

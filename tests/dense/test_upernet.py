@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from mmengine.registry import MODELS
 from torch import nn
 
 from addp_mm.dense import ADDPUperViT
-from addp_mm.dense.position_bias import kept_distance_index
+from addp_mm.dense.position_bias import kept_distance_index, resize_bias_table
 from addp_mm.models.addp import ADDPViT
 from tests.helpers.dense_peers import ARCH, assert_equal, outputs_and_grads, randomize
 
@@ -122,6 +123,20 @@ def test_takes_the_pretrained_encoder(tmp_path: Path):
     layer = model.layers[0]
     assert not layer.attn.relative_position_bias_table.any()
     assert (layer.attn.gamma1.weight == 1).all() and (layer.ffn.gamma2.weight == 1).all()
+
+
+def test_as_many_distances_on_another_grid(caplog: pytest.LogCaptureFixture):
+    MMLogger.get_current_instance().addHandler(caplog.handler)
+    wide, square = build(img_size=(24, 184)), build(img_size=64)        # 5 * 45 = 15 * 15
+    square.load_state_dict(wide.state_dict())
+    table = wide.layers[0].attn.relative_position_bias_table
+    assert torch.equal(square.layers[0].attn.relative_position_bias_table,
+                       resize_bias_table(table, (3, 23), (8, 8)))
+    assert not any('of which grid' in record.getMessage() for record in caplog.records)
+    table = square.layers[0].attn.relative_position_bias_table
+    wide.layers[0].attn.load_state_dict(dict(square.layers[0].attn.state_dict()))
+    assert torch.equal(wide.layers[0].attn.relative_position_bias_table, table)
+    assert 'They fit 3 x 23 places' in caplog.text
 
 
 def test_start_is_the_plain_encoder():

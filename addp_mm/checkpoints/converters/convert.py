@@ -6,6 +6,7 @@ from functools import partial
 
 from torch import Tensor
 
+from ..module_notes import with_notes
 from . import addp as addp_checkpoint
 from . import mage as mage_checkpoint
 from .addp import convert_addp_to_reference, convert_backbone, convert_reference_to_addp
@@ -85,6 +86,7 @@ def convert(weights: Mapping[str, Tensor], to: str | None = None, kind: str | No
         targets = [target for source, target in routes if source == kind]
         raise ValueError(f'A file of kind {kind!r} can become {targets}, got {to!r}.')
     conversion = routes[kind, to](weights)
+    conversion.weights = with_notes(conversion.weights, weights, conversion.sources)
     if grid_size is not None:
         resize_tables(conversion, TABLES[to], grid_size)
     return conversion

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from ..module_notes import with_notes
 from .convert import KINDS, convert
 from .key_mapping import Conversion
 from .mage import convert_mage, convert_mage_to_encoder
@@ -46,7 +47,7 @@ def convert_to_encoder(weights: Mapping[str, Tensor], prefix: str | None = None,
                          'pixels: give the encoder a `tokenizer`, or name a file of ADDP.')
     encoder = convert_mage_to_encoder(mage.weights, num_codes)
     return Conversion(
-        weights=encoder.weights,
+        weights=with_notes(encoder.weights, mage.weights, encoder.sources),
         sources={new: mage.sources[name] for new, name in encoder.sources.items()},
         dropped={**mage.dropped,
                  **{mage.sources[name]: why for name, why in encoder.dropped.items()}})
@@ -68,7 +69,8 @@ def _take_prefix(weights: Mapping[str, Tensor], prefix: str) -> Conversion:
         prefix = ''
     sources = {name.removeprefix(prefix): name for name in weights if name.startswith(prefix)}
     return Conversion(
-        weights={new: weights[name] for new, name in sources.items()},
+        weights=with_notes({new: weights[name] for new, name in sources.items()}, weights,
+                           sources),
         sources=sources,
         dropped={name: f'not under {prefix!r}' for name in weights if not name.startswith(prefix)})
 

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from torch import Tensor
 
 from ...name_lists import listed
+from ..module_notes import noted_grid, with_grids
 from ..position_tables import resize_position_table
 
 _PARAMETERS = ('weight', 'bias')
@@ -148,9 +149,13 @@ def resize_tables(conversion: Conversion, names: Iterable[str],
                          'size.')
     for name in names:
         table = conversion.weights[name]
-        conversion.weights[name] = resize_position_table(table, grid_size)
-        if conversion.weights[name].shape != table.shape:
+        resized = resize_position_table(table, grid_size,
+                                        from_grid=noted_grid(conversion.weights, name))
+        if resized is not table:
+            conversion.weights[name] = resized
             conversion.resized.append(name)
+    conversion.weights = with_grids(conversion.weights,
+                                    {name.rpartition('.')[0]: grid_size for name in names})
 
 
 def _reason(name: str, drops: list[Drop]) -> str | None:

@@ -1,7 +1,6 @@
 """A test or a training takes no checkpoint that is not its model's."""
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import Any
 
 from mmengine.hooks import Hook
@@ -42,11 +41,7 @@ class CheckpointFitHook(Hook):
         strategy = getattr(runner, 'strategy', None)        # of a FlexibleRunner
         if strategy is not None and type(strategy).__name__ not in _STRATEGIES:
             return
-        weights = state_dict_of(checkpoint, runner._load_from)
-        original = checkpoint.get('state_dict')
-        checkpoint['state_dict'] = OrderedDict(weights)
-        if original is not None and hasattr(original, '_metadata'):
-            checkpoint['state_dict']._metadata = original._metadata
+        checkpoint['state_dict'] = weights = state_dict_of(checkpoint, runner._load_from)
         trains = isinstance(runner._train_loop, BaseLoop)
         if trains and runner._resume:
             return
@@ -54,7 +49,7 @@ class CheckpointFitHook(Hook):
         model = unwrapped(runner.model)
         model = model.module if isinstance(model, BaseTTAModel) else model
         compare = names_that_fit if _is_spread(strategy) else load_what_fits
-        fit = compare(model, checkpoint['state_dict'])
+        fit = compare(model, weights)
         if trains:
             for note in check_start(model, fit, runner._load_from):
                 runner.logger.warning(note)

@@ -10,6 +10,8 @@ from mmpretrain.models.utils import resize_pos_embed
 from torch import Tensor, nn
 
 from ...checkpoints import PretrainedEncoder, resize_tables_on_load
+from ...checkpoints.module_notes import GRID
+from ...checkpoints.position_tables import fit_encoder_table, note_grid
 from ...diffusion import NoisySample, gather_places
 from ...registry import MODELS
 from ...unknown_names import check_names
@@ -93,6 +95,8 @@ class ADDPViT(PretrainedEncoder, VisionTransformer):
             num_places = 1 + self.patch_resolution[0] * self.patch_resolution[1]
             self.token_pos_embed = nn.Parameter(torch.zeros(1, num_places, self.embed_dims))
             resize_tables_on_load(self, ('token_pos_embed', ), self.patch_resolution)
+        else:
+            note_grid(self, self.patch_resolution)
 
     def init_start_values(self) -> None:
         """Start values of the reference release."""
@@ -121,6 +125,11 @@ class ADDPViT(PretrainedEncoder, VisionTransformer):
             for part in (self.drop_after_pos, self.patch_embed, *self.layers[:self.frozen_stages]):
                 part.eval()
         return self
+
+    def _prepare_pos_embed(self, state_dict: dict, prefix: str, metadata: dict,
+                           *args: object) -> None:
+        """Before loading: the parent takes all tables to be of square grids."""
+        fit_encoder_table(self, state_dict, prefix, metadata.get(GRID))
 
     def _freeze_stages(self) -> None:
         if self.frozen_stages > self.num_layers:

@@ -11,6 +11,7 @@ from mmengine.logging import MMLogger
 from torch import nn
 
 from ...checkpoints.finite_weights import check_finite
+from ...checkpoints.module_notes import with_notes
 from ...checkpoints.releases import release_name
 from ...checkpoints.weight_files import load_weights, match_prefix, sha256_of
 from ...registry import MODELS
@@ -121,7 +122,7 @@ class FrozenModule(nn.Module):
         except ValueError as error:
             raise self._misfit(error) from error
         check_finite(weights, path)
-        return {k: _as_float32(v) for k, v in weights.items()}
+        return with_notes({k: _as_float32(v) for k, v in weights.items()}, weights)
 
     def _misfit(self, error: Exception) -> ValueError:
         return ValueError(f'{self.checkpoint} does not fit the {type(self.description).__name__} '
