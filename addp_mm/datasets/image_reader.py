@@ -24,10 +24,12 @@ _FORMATS = ('JPEG', 'MPO', 'PNG', 'PPM', 'BMP', 'TIFF', 'WEBP', 'GIF', 'JPEG2000
 _WITH_ALPHA = ('RGBA', 'LA', 'PA', 'RGBa', 'La')
 _MEGA = 1_000_000
 _ORIENTATION, _ON_ITS_SIDE = 274, (5, 6, 7, 8)      # of EXIF
+_FORMATS_OF_16 = ('PNG', 'PPM')     # whose integers of mode 'I' have 16 bits
 # Formats that a decoder fills up with grey when they are cut off: start, last part, its end.
 _JPEG_START, _JPEG_SCAN, _JPEG_END = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
 PNG_START, _PNG_END = b'\x89PNG\r\n\x1a\n', b'IEND'
 _TIFF_ORDERS = {b'II*\0': '<', b'MM\0*': '>'}      # bytes of the numbers
+_TIFF_BITS = 258        # tag: of a number
 _TIFF_OFFSETS, _TIFF_LENGTHS = (273, 324), (279, 325)       # tags: of strips, of tiles
 # Parts of a PNG that OpenCV passes over or reads in its own way.
 _PNG_EXTRAS = (b'tRNS', b'eXIf', b'acTL', b'cICP', b'iTXt', b'zTXt')
@@ -131,9 +133,10 @@ def to_rgb(image: Image.Image, background: str = 'white') -> Image.Image:
         image: The picture.
         background: Name of the colour that transparent places get.
     """
+    is_16_bits = _has_16_bits(image)        # what is turned has forgotten it
     image = _upright(image)
     if image.mode[0] in 'IF':
-        image = Image.fromarray(_to_8_bits(np.asarray(image)))
+        image = Image.fromarray(_to_8_bits(np.asarray(image), is_16_bits))
     if is_transparent(image):
         layer = (image.convert('LA') if image.mode == 'La' else image).convert('RGBA')
         image = Image.alpha_composite(Image.new('RGBA', layer.size, background), layer)
@@ -222,7 +225,9 @@ def _decode_by_opencv(data: bytes, any_depth: bool) -> np.ndarray | None:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
         raise ValueError(first_line(error)) from error
-    return pixels if pixels is None or pixels.dtype == np.uint8 else _to_8_bits(pixels)
+    if pixels is None or pixels.dtype == np.uint8:
+        return pixels
+    return _to_8_bits(pixels, is_16_bits=pixels.dtype == np.uint16)
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -233,9 +238,16 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def _to_8_bits(values: np.ndarray) -> np.ndarray:
+def _has_16_bits(image: Image.Image) -> bool:
+    """Whether the file of an opened picture has integers of 16 bits; Pillow widens some of them."""
+    if image.mode == 'I' and image.format == 'TIFF':
+        return image.getexif().get(_TIFF_BITS) == 16
+    return image.mode.startswith('I;16') or image.mode == 'I' and image.format in _FORMATS_OF_16
+
+
+def _to_8_bits(values: np.ndarray, is_16_bits: bool) -> np.ndarray:
     """Integers of 16 bits by a fixed factor, everything else from its minimum to its maximum."""
-    if values.dtype.kind in 'iu' and values.min() >= 0 and values.max() < 2**16:
+    if is_16_bits and values.min() >= 0:
         return (values // 257).astype(np.uint8)
     values = np.where(np.isfinite(values), values, np.nan).astype(np.float64)
     if np.isnan(values).all():

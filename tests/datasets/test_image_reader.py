@@ -15,7 +15,13 @@ from PIL import Image
 
 from addp_mm.apis.image_input import read_image, read_mask
 from addp_mm.datasets import ImageFolder
-from addp_mm.datasets.image_reader import decode_image, images_below, read_pixels, shown_name
+from addp_mm.datasets.image_reader import (
+    decode_image,
+    images_below,
+    read_pixels,
+    shown_name,
+    to_rgb,
+)
 from addp_mm.datasets.transforms import LoadRobustImage
 from addp_mm.evaluation.image_set import open_image_set
 from addp_mm.evaluation.reference_set import prepare_reference
@@ -114,6 +120,22 @@ def test_a_dark_picture_of_16_bits_stays_dark():
     """Scaled to the range of the type, not of the picture: all pictures by one factor."""
     assert decode_image(encoded(np.full((2, 2), 200, np.uint16), 'PNG')).max() == 0
     assert decode_image(encoded(np.full((2, 2), 25700, np.uint16), 'PNG')).max() == 100
+
+
+@pytest.mark.parametrize('highest', [1, 255, 65535, 70000])
+def test_integers_of_32_bits_are_stretched_whatever_their_range(highest: int):
+    image = Image.fromarray(np.array([[0, highest]], np.int32))
+    assert np.asarray(to_rgb(image))[0, :, 0].tolist() == [0, 255]
+    assert decode_image(encoded(image, 'TIFF'))[0, :, 0].tolist() == [0, 255]
+
+
+def test_integers_of_16_bits_that_pillow_widens_keep_their_factor():
+    values = np.array([[0, 25700]], np.uint16)
+    signed = encoded(values, 'TIFF', tiffinfo={339: 2})        # SampleFormat
+    for data, mode in ((encoded(values, 'PPM'), 'I'), (b'P2 2 1 65535 0 25700 ', 'I'),
+                       (signed, 'I'), (encoded(values, 'TIFF'), 'I;16')):
+        assert Image.open(io.BytesIO(data)).mode == mode
+        assert decode_image(data)[0, :, 0].tolist() == [0, 100]
 
 
 @pytest.mark.parametrize('name', ['alpha.png', 'alpha.webp', 'grey-alpha.png'])
