@@ -93,8 +93,7 @@ def reference_features(images: ImageSet, extract: MetricFeatures, cache_dir: Pat
                        ) -> ReferenceFeatures:
     """Make the features of a reference set, or read them from a cache.
 
-    The cache is keyed by the set's files with their sizes and times, and by network, weights and
-    layer.
+    The cache is keyed by the set's ``fingerprint``, and by network, weights and layer.
 
     Args:
         images: The set.

@@ -56,12 +56,15 @@ class PngFolder:
         return len(self.files)
 
     def fingerprint(self) -> str:
-        """A digest that changes when a file is added, removed, renamed or written again."""
-        digest = hashlib.sha256()
+        """A digest that changes when a file is added, removed, renamed or written again.
+
+        Another folder has another one, even if its files have the same names, sizes and times.
+        """
+        digest = hashlib.sha256(os.fsencode(f'{self.path.resolve()}\n'))
         for file in self.files:
             status = file.stat()
-            name = file.relative_to(self.path)
-            digest.update(f'{name} {status.st_size} {status.st_mtime_ns}\n'.encode())
+            times = f'{status.st_mtime_ns} {status.st_ctime_ns}'
+            digest.update(os.fsencode(f'{file.relative_to(self.path)} {status.st_size} {times}\n'))
         return digest.hexdigest()
 
     def batches(self, batch_size: int) -> Iterator[Tensor]:
@@ -129,9 +132,10 @@ class NpzImages:
         return self._shape[0]
 
     def fingerprint(self) -> str:
-        """A digest that changes when the file is written again."""
-        status = self.path.stat()
-        return hashlib.sha256(f'{status.st_size} {status.st_mtime_ns}'.encode()).hexdigest()
+        """A digest of the content, by the checksums that the archive has of its arrays."""
+        with zipfile.ZipFile(self.path) as archive:
+            parts = [(part.filename, part.file_size, part.CRC) for part in archive.infolist()]
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
 
     def batches(self, batch_size: int) -> Iterator[Tensor]:
         """Yield all images, (N, 3, H, W) uint8.

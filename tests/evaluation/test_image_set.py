@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import time
 import zipfile
 from pathlib import Path
 
@@ -55,6 +57,30 @@ def test_the_fingerprint_follows_the_files(folder: Path):
     after = open_image_set(folder).fingerprint()
     (folder / '3.png').rename(folder / '30.png')
     assert len({before, after, open_image_set(folder).fingerprint()}) == 3
+
+
+def test_files_of_the_same_names_sizes_and_times_have_other_fingerprints(tmp_path: Path,
+                                                                        pixels: np.ndarray):
+    paths = [tmp_path / name / 'images' for name in 'ab']
+    for number, path in enumerate(paths):
+        path.mkdir(parents=True)
+        Image.fromarray(pixels[number]).save(path / '0.png', compress_level=0)
+        os.utime(path / '0.png', (0, 0))
+    assert len({(path / '0.png').stat().st_size for path in paths}) == 1
+    found = {open_image_set(path).fingerprint() for path in paths}
+    time.sleep(0.02)        # the clock of files is coarse
+    shutil.copy2(paths[1] / '0.png', paths[0])
+    assert len({*found, open_image_set(paths[0]).fingerprint()}) == 3
+
+
+def test_the_fingerprint_of_an_archive_is_that_of_its_content(tmp_path: Path, pixels: np.ndarray):
+    path, found = tmp_path / 'all.npz', []
+    for content in (pixels, 255 - pixels, pixels):
+        np.savez(path, content)
+        os.utime(path, (0, 0))
+        found.append(open_image_set(path).fingerprint())
+    assert found[0] == found[2] != found[1]
+    assert open_image_set(path.rename(tmp_path / 'other.npz')).fingerprint() == found[0]
 
 
 @pytest.mark.parametrize('name', ['extra.jpg', 'extra.JPEG', 'extra.webp'])
