@@ -28,6 +28,7 @@ _FORMATS_OF_16 = ('PNG', 'PPM')     # whose integers of mode 'I' have 16 bits
 # Formats that a decoder fills up with grey when they are cut off: start, last part, its end.
 _JPEG_START, _JPEG_SCAN, _JPEG_END = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
 PNG_START, _PNG_END = b'\x89PNG\r\n\x1a\n', b'IEND'
+_PNG_LAST = b'\0\0\0\0IEND\xaeB`\x82'       # all of the last part
 _TIFF_ORDERS = {b'II*\0': '<', b'MM\0*': '>'}      # bytes of the numbers
 _TIFF_BITS = 258        # tag: of a number
 _TIFF_OFFSETS, _TIFF_LENGTHS = (273, 324), (279, 325)       # tags: of strips, of tiles
@@ -158,6 +159,16 @@ def check_whole(data: bytes) -> None:
         raise ValueError('the file is empty')
     if _is_cut_off(data):
         raise ValueError('the file is cut off')
+
+
+def is_whole_png(path: Path) -> bool:
+    """Whether there is a PNG file with its start and its end; its pixels are not read."""
+    if not path.is_file() or path.stat().st_size < len(PNG_START + _PNG_LAST):
+        return False
+    with path.open('rb') as file:
+        start = file.read(len(PNG_START))
+        file.seek(-len(_PNG_LAST), os.SEEK_END)
+        return start == PNG_START and file.read() == _PNG_LAST
 
 
 def images_below(folder: str | os.PathLike[str], endings: tuple[str, ...] = EXTENSIONS,

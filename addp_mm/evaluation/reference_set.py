@@ -12,7 +12,13 @@ from PIL import Image
 from torchvision.transforms.functional import InterpolationMode, center_crop, resize
 
 from ..atomic_write import atomic_write, remove_partial, write_json
-from ..datasets.image_reader import EXTENSIONS, UNREAD_EXTENSIONS, images_below, read_pixels
+from ..datasets.image_reader import (
+    EXTENSIONS,
+    UNREAD_EXTENSIONS,
+    images_below,
+    is_whole_png,
+    read_pixels,
+)
 from ..result_folder import other_settings, read_json
 from .image_set import ImageSet, open_image_set
 
@@ -25,8 +31,9 @@ def prepare_reference(source: str | Path, out: str | Path, size: int = 256,
     """Crop images and write them as PNG files (reference release, 50,000 of ImageNet's validation).
 
     The shorter side is resized to ``size``, by PIL's bilinear filter, and the middle square is
-    taken. An image is written whole or not at all; what an interrupted call has written is kept.
-    How the set was made stands in its ``reference.json``.
+    taken. An image is written whole or not at all; what an earlier call has written is kept, unless
+    it was cut off, or its original was replaced since, as the times tell. How the set was made
+    stands in its ``reference.json``.
 
     Args:
         source: Folder of images, searched with its subfolders.
@@ -51,7 +58,8 @@ def prepare_reference(source: str | Path, out: str | Path, size: int = 256,
         resize='shorter side, bilinear (PIL)', crop='center', format='PNG',
         names_sha256=hashlib.sha256('\n'.join(sorted(map(str, targets))).encode()).hexdigest())
     _claim(Path(out), record)
-    missing = [(path, target) for target, path in targets.items() if not target.exists()]
+    missing = [(path, target) for target, path in targets.items()
+               if not _is_up_to_date(target, path)]
     done = len(targets) - len(missing)
     with ThreadPoolExecutor(num_threads or os.cpu_count()) as pool:
         try:
@@ -119,6 +127,17 @@ def _claim(out: Path, record: dict[str, Any]) -> None:
         raise ValueError(f'{out} already holds other files: name an empty folder.')
     remove_partial(out)
     write_json(out / RECORD, dict(record, complete=False))
+
+
+def _is_up_to_date(target: Path, path: Path) -> bool:
+    """Whether an image is there, made of what its original is now.
+
+    An original may be replaced by one of an older date (``cp -p``), which only its ctime tells.
+    """
+    if not is_whole_png(target):
+        return False
+    status = path.stat()
+    return max(status.st_mtime_ns, status.st_ctime_ns) < target.stat().st_mtime_ns
 
 
 def _write(path: Path, target: Path, size: int) -> None:

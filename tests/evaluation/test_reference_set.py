@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,24 @@ def test_goes_on_after_an_interruption(source: Path, tmp_path: Path):
     assert len(list(out.glob('*.png'))) == 5 and not list(out.glob('.*'))
     assert all(path.stat().st_mtime_ns == time for path, time in written.items())
     assert read_reference_record(out) is not None
+
+
+def test_images_of_replaced_originals_and_broken_ones_are_made_again(source: Path, tmp_path: Path):
+    out = tmp_path / 'out'
+    prepare_reference(source, out, 16)
+    whole = {path: path.read_bytes() for path in out.glob('*.png')}
+    newer, older = source / 'd.PNG', source / 'b' / '2.png'
+    Image.new('RGB', (20, 20), 'red').save(newer)
+    status = older.stat()
+    Image.new('RGB', (20, 20), 'lime').save(older)
+    os.utime(older, ns=(status.st_atime_ns, status.st_mtime_ns))        # as `cp -p` leaves it
+    (out / 'c.png').write_bytes(whole[out / 'c.png'][:-20])
+    done = []
+    assert prepare_reference(source, out, 16, on_images=lambda *args: done.append(args)) == 5
+    assert done == [(3, 5), (4, 5), (5, 5)]
+    assert Image.open(out / 'd.png').getpixel((8, 8)) == (255, 0, 0)
+    assert Image.open(out / 'b_2.png').getpixel((8, 8)) == (0, 255, 0)
+    assert (out / 'c.png').read_bytes() == whole[out / 'c.png']
 
 
 def test_refuses_other_folders(source: Path, tmp_path: Path):
