@@ -1,14 +1,15 @@
 """A folder, or an archive, of numbered images that belong to one run."""
 from __future__ import annotations
 
+import logging
 import re
-import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import mmengine.dist as dist
 import numpy as np
+from mmengine.logging import print_log
 from PIL import Image
 
 from ..atomic_write import atomic_write, remove_partial, write_json
@@ -25,7 +26,8 @@ class OutputFolder:
 
     Beside them stands ``settings.json``: what the images depend on. A later run with the same
     settings adds what is missing; one with others is refused. For an archive, the images are
-    collected in a folder ``<name>.npz.images`` beside it, which is removed in the end.
+    collected in a folder ``<name>.npz.images`` beside it, which is removed in the end unless it
+    holds something else too.
 
     Args:
         path: A folder, or a file that ends in .npz.
@@ -54,6 +56,10 @@ class OutputFolder:
     def steps_path(self, index: int) -> Path:
         """The file of the picture of an image's steps."""
         return self.folder / STEPS / f'{index:06d}.png'
+
+    def num_further(self, num_images: int) -> int:
+        """How many images the folder holds beyond so many, from a call that wanted more."""
+        return sum(int(path.stem) >= num_images for path in _own_images(self.folder))
 
     def finish(self, num_images: int) -> Path:
         """Wait for all processes; then put the images into the archive, if there is one.
@@ -97,9 +103,8 @@ class OutputFolder:
         if self.archive is not None:
             self.archive.unlink(missing_ok=True)
         for folder in (self.folder, self.folder / STEPS):
-            for path in folder.glob('*.png') if folder.is_dir() else ():
-                if _OWN_NAME.fullmatch(path.name):
-                    path.unlink()
+            for path in _own_images(folder):
+                path.unlink()
         (self.folder / SETTINGS).unlink(missing_ok=True)
 
     def _pack(self, target: Path, num_images: int) -> None:
@@ -113,7 +118,26 @@ class OutputFolder:
             for index in range(num_images):
                 with Image.open(self.image_path(index)) as image:
                     file.write(np.asarray(image).tobytes())
-        shutil.rmtree(self.folder)
+        self._remove_packed(num_images)
+
+    def _remove_packed(self, num_images: int) -> None:
+        """Remove the images that are in the archive, and the folder if nothing else is in it."""
+        for index in range(num_images):
+            self.image_path(index).unlink()
+        remove_partial(self.folder)
+        if not _own_images(self.folder):
+            (self.folder / SETTINGS).unlink()
+        left = sorted(path.name for path in self.folder.iterdir())
+        if left:
+            print_log(f'{self.folder} stays: it holds more than is in {self.archive} ({left[0]}'
+                      '...). Remove it if that is not needed.', 'current', logging.WARNING)
+        else:
+            self.folder.rmdir()
+
+
+def _own_images(folder: Path) -> list[Path]:
+    """The images of a folder, which need not exist, that have names of ours."""
+    return [path for path in folder.glob('*.png') if _OWN_NAME.fullmatch(path.name)]
 
 
 def save_image(pixels: np.ndarray, path: Path) -> None:

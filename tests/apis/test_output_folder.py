@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from PIL import Image
 from torch import multiprocessing
 
@@ -92,6 +93,24 @@ def test_archive(tmp_path: Path) -> None:
         OutputFolder(out, SETTINGS)
     OutputFolder(out, SETTINGS, overwrite=True)
     assert not out.exists()
+
+
+def test_an_archive_removes_nothing_but_what_is_in_it(tmp_path: Path,
+                                                     caplog: pytest.LogCaptureFixture) -> None:
+    out = tmp_path / 'images.npz'
+    folder = OutputFolder(out, SETTINGS)
+    fill(folder, 3)
+    (folder.folder / 'notes.txt').write_text('mine')
+    MMLogger.get_current_instance().handlers.append(caplog.handler)
+    folder.finish(2)
+    assert {path.name for path in folder.folder.iterdir()} == {
+        '000002.png', 'notes.txt', 'settings.json'}
+    assert 'images.npz.images stays: it holds more than is in' in caplog.text
+    out.unlink()
+    assert OutputFolder(out, SETTINGS).num_further(2) == 1
+    fill(folder, 3)
+    folder.finish(3)
+    assert [path.name for path in folder.folder.iterdir()] == ['notes.txt']
 
 
 def refused_in(rank: int, path: Path, port: int) -> None:
