@@ -14,6 +14,7 @@ from mmengine.device import get_device
 from mmengine.logging import MMLogger
 
 from ..checkpoints.weight_files import sha256_of
+from ..datasets.image_reader import is_whole_png
 from ..engine.run_settings import model_settings
 from ..generation import extend, from_pixels, to_pixels, uncrop_margins
 from ..visualization import edits, spread_steps
@@ -76,7 +77,7 @@ def connect_processes(launcher: str = 'none') -> None:
 def generate(inferencer: ADDPInferencer, out: str | Path, num_images: int, seed: int = 0,
              batch_size: int = 16, save_steps: bool = False, overwrite: bool = False,
              on_images: Callable[[int, int], None] | None = None, **sampler: Any) -> Path:
-    """Generate numbered images as files, each process its share; what is there is kept.
+    """Generate numbered images as files, each process its share; what is there whole is kept.
 
     Args:
         inferencer: The model, with the weights of a file.
@@ -114,12 +115,15 @@ def generate(inferencer: ADDPInferencer, out: str | Path, num_images: int, seed:
     files = [folder.image_path, *([folder.steps_path] if save_steps else [])]
     for file in files:
         file(0).parent.mkdir(parents=True, exist_ok=True)
-    missing = [i for i in range(num_images) if not all(file(i).exists() for file in files)]
+    # A power failure may leave files that are empty or cut off.
+    missing = [i for i in range(num_images) if not all(is_whole_png(file(i)) for file in files)]
     dist.barrier()      # No process may begin before all have seen the same files.
     share = missing[dist.get_rank()::dist.get_world_size()]
     _write_images(inferencer, folder, share, seed, batch_size, save_steps, on_images, sampler)
     place = folder.finish(num_images)
-    MMLogger.get_current_instance().info(f'{num_images} images are in {place}')
+    further = folder.num_further(num_images) if place == folder.folder else 0
+    more = f', which holds {further} more of this run' if further else ''
+    MMLogger.get_current_instance().info(f'{num_images} images are in {place}{more}')
     return place
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from PIL import Image
 
 from addp_mm.apis.generate import build_inferencer, draw, edit, generate
@@ -38,6 +39,20 @@ def test_what_is_missing_is_made_and_told(inferencer: ADDPInferencer, tmp_path: 
     assert told == [(1, 1)] and np.array_equal(np.asarray(Image.open(files[3])), found[3])
     with pytest.raises(ValueError, match='another run: seed 1, now 2'):
         generate(inferencer, place, 5, seed=2, num_steps=2)
+
+
+@pytest.mark.parametrize('length', [0, 5, 100])
+def test_an_image_that_was_cut_off_is_made_again(
+        inferencer: ADDPInferencer, tmp_path: Path, length: int,
+        caplog: pytest.LogCaptureFixture) -> None:
+    place = generate(inferencer, tmp_path / 'out', 3, num_steps=2)
+    whole = {file: file.read_bytes() for file in place.glob('*.png')}
+    (place / '000001.png').write_bytes(whole[place / '000001.png'][:length])
+    told = []
+    MMLogger.get_current_instance().handlers.append(caplog.handler)
+    generate(inferencer, place, 2, num_steps=2, on_images=lambda *counts: told.append(counts))
+    assert told == [(1, 1)] and all(file.read_bytes() == whole[file] for file in whole)
+    assert f'2 images are in {place}, which holds 1 more of this run' in caplog.text
 
 
 def test_images_of_another_model_of_the_same_weights(tmp_path: Path) -> None:
