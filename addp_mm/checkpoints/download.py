@@ -48,8 +48,8 @@ def fetch(release: Release) -> Path:
 
 
 @functools.lru_cache(maxsize=64)
-def hash_of_version(path: str, _mtime_ns: int, _size: int) -> str:
-    """SHA-256 of a file, remembered as long as time and size of the file are the same."""
+def hash_of_version(path: str, *_version: int) -> str:
+    """SHA-256 of a file, remembered as long as times and size of the file are the same."""
     digest = hashlib.sha256()
     with open(path, 'rb') as file:
         while block := file.read(1 << 20):
@@ -60,7 +60,8 @@ def hash_of_version(path: str, _mtime_ns: int, _size: int) -> str:
 def file_hash(path: str | Path) -> str:
     """SHA-256 of a whole file as 64 hex digits; read again only when the file changed."""
     status = os.stat(path)
-    return hash_of_version(os.path.abspath(path), status.st_mtime_ns, status.st_size)
+    return hash_of_version(os.path.abspath(path), status.st_size, status.st_mtime_ns,
+                           status.st_ctime_ns)
 
 
 def _checked(path: Path, expected: str | None) -> Path:

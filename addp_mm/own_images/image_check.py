@@ -186,8 +186,8 @@ def _copy_name(path: Path, folder: Path, image_format: str | None, settings: str
     """A name of its own for each file and settings, which says where the image is from."""
     parts, status = path.absolute().parts[1:], path.stat()
     readable = '__'.join(map(shown_name, parts)).encode()[-_MAX_NAME:].decode(errors='ignore')
-    made_of = f' {status.st_size} {status.st_mtime_ns} {settings}'.encode()
-    digest = blake2b(os.fsencode(path.absolute()) + made_of, digest_size=5).hexdigest()
+    made_of = f' {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {settings}'
+    digest = blake2b(os.fsencode(f'{path.absolute()}{made_of}'), digest_size=5).hexdigest()
     suffix = '.jpg' if image_format in ('JPEG', 'MPO') else '.png'
     one_line = ''.join(letter if letter.isprintable() else '_' for letter in readable)
     return folder / f'{one_line}__{digest}{suffix}'

@@ -2,13 +2,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
 
-from addp_mm.checkpoints.download import fetch, releases_folder
+from addp_mm.checkpoints.download import fetch, file_hash, releases_folder
 from addp_mm.checkpoints.releases import Release
 from tests.helpers.hub_server import HubServer, hub_server
 
@@ -85,6 +87,16 @@ def test_a_file_that_was_changed(server: HubServer) -> None:
     with pytest.raises(ValueError, match=f'expected SHA-256 {HASH}.*Remove it'):
         fetch(ON_HUB)
     assert (releases_folder() / 'x.pth').exists()
+
+
+def test_a_file_of_the_same_size_and_date_is_read_again(tmp_path: Path) -> None:
+    path, found = tmp_path / 'weights', set()
+    for content in (b'first', b'other'):
+        path.write_bytes(content)
+        os.utime(path, (0, 0))
+        found.add(file_hash(path))
+        time.sleep(0.02)        # the clock of files is coarse
+    assert len(found) == 2
 
 
 def test_a_file_put_there_by_hand(server: HubServer) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import os
 import tarfile
+import time
 import zipfile
 from pathlib import Path
 
@@ -313,6 +314,18 @@ def test_grey_images_are_stretched_where_wanted(folder: Path, tmp_path: Path):
         assert stretched[0, 15, 0] == round(15 / 29 * 255)
     colour = check_image(folder / 'a.png', tmp_path, SIZE, stretch=True)
     assert colour.paths == [str(folder / 'a.png')]
+
+
+def test_a_copy_is_not_taken_for_that_of_a_replaced_image(folder: Path, tmp_path: Path):
+    copies = []
+    for opacity in (255, 100):
+        image = Image.linear_gradient('L').resize((32, 32)).convert('RGB')
+        image.putalpha(opacity)
+        image.save(folder / 'same.png', compress_level=0)
+        os.utime(folder / 'same.png', (0, 0))
+        copies += check_image(folder / 'same.png', tmp_path, SIZE).paths
+        time.sleep(0.02)        # the clock of files is coarse
+    assert len({*copies}) == 2
 
 
 def test_labels_beside_images_are_no_images(folder: Path, tmp_path: Path):
