@@ -9,6 +9,7 @@ from typing import Any
 from mmengine.config import Config
 
 from ..unknown_names import check_names
+from ..whole_numbers import is_whole
 from .machine import optim_wrappers
 
 _LIMITS = dict(norm='max_norm', value='clip_value')
@@ -39,12 +40,8 @@ def check_numbers(cfg: Config) -> list[str]:
 
 
 def _check_count(name: str, value: Any) -> None:
-    if not _is_whole(value) or value < 1:
+    if not is_whole(value) or value < 1:
         raise ValueError(f'{name} must be a whole number above 0, got {value!r}.')
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _length(cfg: Config) -> tuple[str, int]:
@@ -56,10 +53,10 @@ def _length(cfg: Config) -> tuple[str, int]:
 
 def _look_at_validation(cfg: Config) -> Iterator[str]:
     begin, changes = cfg.train_cfg.get('val_begin', 1), cfg.train_cfg.get('dynamic_intervals')
-    if not _is_whole(begin):
+    if not is_whole(begin):
         raise ValueError(f'train_cfg.val_begin must be a whole number, got {begin!r}.')
     if changes is not None and not (isinstance(changes, (list, tuple)) and all(
-            isinstance(pair, (list, tuple)) and len(pair) == 2 and all(map(_is_whole, pair))
+            isinstance(pair, (list, tuple)) and len(pair) == 2 and all(map(is_whole, pair))
             for pair in changes)):
         raise ValueError('train_cfg.dynamic_intervals must be a list of pairs of whole numbers, '
                          f'(begin, interval), got {changes!r}.')
@@ -105,10 +102,10 @@ def _look_at_checkpoints(cfg: Config) -> Iterator[str]:
                          f'the epoch or iteration goes, got {template!r}: each checkpoint would '
                          'replace the one before it.')
     interval, most = hook.get('interval', -1), hook.get('max_keep_ckpts', -1)
-    if not _is_whole(interval):
+    if not is_whole(interval):
         raise ValueError('default_hooks.checkpoint.interval must be a whole number, got '
                          f'{interval!r}.')
-    if not _is_whole(most) or most == 0:
+    if not is_whole(most) or most == 0:
         raise ValueError('default_hooks.checkpoint.max_keep_ckpts must be a whole number above 0, '
                          f'or -1, which keeps all, got {most!r}.')
     by_epoch = hook.get('by_epoch', True)

@@ -18,6 +18,7 @@ from ..datasets.image_reader import is_whole_png
 from ..engine.run_settings import model_settings
 from ..generation import extend, from_pixels, to_pixels, uncrop_margins
 from ..visualization import edits, spread_steps
+from ..whole_numbers import check_whole
 from .check_config import set_options
 from .freed_memory import keep_freed_memory
 from .image_input import read_image, read_mask
@@ -98,6 +99,7 @@ def generate(inferencer: ADDPInferencer, out: str | Path, num_images: int, seed:
             folder holds images of another run.
     """
     check_positive(num_images=num_images, batch_size=batch_size)
+    check_whole(seed=seed)
     if save_steps and Path(out).suffix == '.npz':
         raise ValueError(f'--save-steps needs a folder for --out, got {out}: an archive holds the '
                          'images alone.')

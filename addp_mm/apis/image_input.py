@@ -1,6 +1,7 @@
 """Pictures that a user names or hands over, as tensors: RGB, upright, in [0, 1]."""
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,9 @@ def _pixels(image: ImageInput, background: str) -> np.ndarray:
         return np.array(_from_array(image).convert('RGB'))
     if isinstance(image, Image.Image):
         return np.array(to_rgb(image, background))
+    if not isinstance(image, (str, os.PathLike)):
+        raise ValueError('Expected a picture: a file, a PIL image, or a uint8 array (H, W, 3) RGB '
+                         f'or (H, W) grey, got a {type(image).__name__}.')
     if not Path(image).is_file():
         raise FileNotFoundError(f'There is no image file {image}.')
     try:

@@ -26,6 +26,7 @@ from ..generation import (
     to_pixels,
     uncrop_margins,
 )
+from ..whole_numbers import check_whole
 from .encoder_outputs import encoder_outputs
 from .hub_folder import HubFolder, folder_of
 from .image_input import (
@@ -116,6 +117,7 @@ class ADDPInferencer(HubFolder):
             ValueError: If a number or an option is out of range.
         """
         check_positive(num_images=num_images, batch_size=batch_size)
+        check_whole(first_index=first_index)
         indices = range(first_index, first_index + num_images)
         starts = self._track(range(0, num_images, batch_size), 'Generating')
         parts = self.generate_batches(indices, seed, batch_size, **sampler)
@@ -412,7 +414,8 @@ def check_device(device: str | torch.device) -> torch.device:
 
 
 def check_positive(**numbers: int) -> None:
-    """Raise ValueError unless every number is at least 1."""
+    """Raise ValueError unless every number is whole and at least 1."""
+    check_whole(**numbers)
     for name, number in numbers.items():
         if number < 1:
             raise ValueError(f'{name} must be at least 1, got {number}.')

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
+from ..whole_numbers import check_whole
+
 _SEEDS = 2**32                  # torch's CPU generator reads 32 bits of a seed
 _SPREAD = 0x9E3779B1            # odd, so that no two indices get one seed
 
@@ -24,7 +26,11 @@ def image_seed(seed: int, index: int) -> int:
 
     Returns:
         A number in [0, 2**32).
+
+    Raises:
+        ValueError: If one of them is no whole number.
     """
+    check_whole(seed=seed, index=index)
     start = int.from_bytes(hashlib.sha256(str(int(seed)).encode()).digest()[:4], 'big')
     return (start + _SPREAD * index) % _SEEDS
 

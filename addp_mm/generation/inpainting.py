@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..whole_numbers import check_whole
+
 BLENDINGS = ('soft', 'hard')
 MAX_PIXELS = 178_956_970      # of an enlarged image; Pillow refuses files of twice as many
 
@@ -130,8 +132,9 @@ def extend(image: Tensor, left: int = 0, top: int = 0, right: int = 0,
         The larger image, black in its margins, and the mask.
 
     Raises:
-        ValueError: If a margin is negative, all are 0, or the image becomes too large.
+        ValueError: If a margin is negative or not whole, all are 0, or the image becomes too large.
     """
+    check_whole(left=left, top=top, right=right, bottom=bottom)
     margins = (left, right, top, bottom)
     if min(margins) < 0 or max(margins) == 0:
         raise ValueError('Outpainting needs margins of at least 0 pixels, not all of them 0, got '

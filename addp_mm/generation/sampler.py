@@ -136,6 +136,9 @@ class DenoisingSampler:
             raise ValueError(f'top_p must lie in (0, 1], got {top_p}; 1 draws from all codes.')
         if final not in FINALS:
             raise ValueError(f'final must be one of {FINALS}, got {final!r}.')
+        for name, value in (('dynamic', dynamic), ('rescale', rescale)):
+            if value not in (True, False):      # a word such as 'False' would be taken for True
+                raise ValueError(f'{name} must be True or False, got {value!r}.')
         self.num_steps = num_steps
         self.schedule = schedule
         self.temperature = temperature

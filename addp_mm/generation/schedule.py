@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from ..diffusion import cosine_ratio, linear_ratio
+from ..whole_numbers import check_whole
 
 RATIOS = {'cosine': cosine_ratio, 'linear': linear_ratio}
 ROUNDINGS = ('ceil', 'floor')
@@ -25,7 +26,7 @@ class UnmaskingSchedule:
             least one token is revealed in each step (MAGE, MaskGIT).
 
     Raises:
-        ValueError: If a name is unknown or there is no step.
+        ValueError: If a name is unknown, there is no step, or their number is not whole.
     """
 
     num_steps: int
@@ -33,6 +34,7 @@ class UnmaskingSchedule:
     rounding: str = 'ceil'
 
     def __post_init__(self) -> None:
+        check_whole(num_steps=self.num_steps)
         if self.num_steps < 1:
             raise ValueError(f'num_steps must be at least 1, got {self.num_steps}.')
         if self.name not in RATIOS:

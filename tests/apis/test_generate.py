@@ -67,6 +67,13 @@ def test_images_of_another_model_of_the_same_weights(tmp_path: Path) -> None:
         generate(other, place, 2, num_steps=2)
 
 
+def test_a_seed_that_is_no_number_leaves_no_folder(inferencer: ADDPInferencer,
+                                                   tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match='seed must be a whole number, got 1.9'):
+        generate(inferencer, tmp_path / 'out', 1, seed=1.9)
+    assert not (tmp_path / 'out').exists()
+
+
 def test_a_model_without_a_file_is_no_run(tmp_path: Path) -> None:
     inferencer = ADDPInferencer(build_model(tiny_addp_cfg(tmp_path)), device='cpu')
     with pytest.raises(ValueError, match='expected an inferencer with `weights`'):

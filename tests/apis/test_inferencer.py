@@ -48,6 +48,39 @@ def test_generate(inferencer: ADDPInferencer) -> None:
     assert not np.array_equal(inferencer.generate(7, seed=1, num_steps=5), images)
 
 
+@pytest.mark.parametrize('call, options, message', [
+    ('generate', dict(seed=1.9), 'seed must be a whole number, got 1.9'),
+    ('generate', dict(seed=None), 'seed must be a whole number, got None'),
+    ('generate', dict(num_images=2.5), 'num_images must be a whole number, got 2.5'),
+    ('generate', dict(batch_size=1.5), 'batch_size must be a whole number, got 1.5'),
+    ('generate', dict(first_index=0.5), 'first_index must be a whole number, got 0.5'),
+    ('generate', dict(num_steps=2.0), 'num_steps must be a whole number, got 2.0'),
+    ('generate', dict(num_steps=True), 'num_steps must be a whole number, got True'),
+    ('generate', dict(dynamic='False'), "dynamic must be True or False, got 'False'"),
+    ('generate', dict(rescale='no'), "rescale must be True or False, got 'no'"),
+    ('outpaint', dict(image=PHOTO, right=0.5), 'right must be a whole number, got 0.5'),
+    ('inpaint', dict(image=PHOTO, mask=MASK.tolist()), 'Expected a picture.*got a list'),
+    ('inpaint', dict(image=[PHOTO], mask=MASK), 'Expected a picture.*got a list'),
+    ('reconstruct', dict(images=torch.zeros(3, 32, 32)), 'Expected a picture.*got a Tensor'),
+    ('extract_features', dict(images=[PHOTO, 3]), 'Expected a picture.*got a int'),
+])
+def test_what_is_no_number_or_picture(inferencer: ADDPInferencer, call: str, options: dict,
+                                      message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        getattr(inferencer, call)(**options)
+
+
+def test_numbers_of_other_libraries(inferencer: ADDPInferencer) -> None:
+    wanted = inferencer.generate(2, 3, num_steps=4, dynamic=False)
+    found = inferencer.generate(np.int64(2), np.uint8(3), num_steps=np.int32(4), dynamic=np.False_)
+    assert np.array_equal(found, wanted)
+
+
+def test_numbers_of_images_are_whole(inferencer: ADDPInferencer) -> None:
+    with pytest.raises(ValueError, match=r'index must be a whole number, got 0\.5'):
+        list(inferencer.generate_batches([0.5]))
+
+
 def test_generate_batches(inferencer: ADDPInferencer) -> None:
     batches = list(inferencer.generate_batches([8, 3, 5], seed=1, batch_size=2, record=True,
                                                num_steps=4))
