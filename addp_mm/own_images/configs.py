@@ -4,7 +4,7 @@ from __future__ import annotations
 import copy
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -14,12 +14,13 @@ from mmengine.registry import DefaultScope
 from ..apis.machine import optim_wrappers
 from ..apis.model_source import find_shipped
 from ..atomic_write import write_whole
+from ..checkpoints.weight_files import sha256_of
 from ..config_file import read_config_file
 from ..registry import MODELS
 from .images import ImageSet
 from .length import batches_per_epoch, measure_seconds_per_iter, minutes_at_least, set_length
 from .presets import GIGABYTE, PRESETS, Preset, memory_at_hand, memory_need
-from .trainings import INPUTS, TITLES, StageError, get_setting
+from .trainings import INPUTS, TITLES, Stage, StageError, get_setting
 
 # So many batches make an epoch at least: fewer images are gone through several times.
 MIN_BATCHES = 25
@@ -146,7 +147,7 @@ def write_missing_config(stage: str, preset: Preset, images: ImageSet, batch: in
         batch: Images of an iteration.
         out: Folder of the whole training.
         minutes: Time for all stages.
-        say: Takes a line on the length of the training.
+        say: Takes a line on the length of the training, or a warning.
         flip: Mirror half of the images.
         turn: Mirror them both ways, and turn them by quarters.
 
@@ -155,9 +156,10 @@ def write_missing_config(stage: str, preset: Preset, images: ImageSet, batch: in
     """
     path = out / 'configs' / f'{stage}.py'
     if path.is_file():
+        _say_other_inputs(path, out, say)
         return path
     cfg = stage_config(stage, preset, images, batch, out, flip, turn)
-    _name_inputs(cfg, out)
+    cfg.merge_from_dict({key: str(source.checkpoint) for key, source in _inputs(cfg, out)})
     probe = path.with_name(f'probe_{stage}.py')
     write_config(cfg, probe)
     seconds = measure_seconds_per_iter(probe)
@@ -174,13 +176,26 @@ def write_missing_config(stage: str, preset: Preset, images: ImageSet, batch: in
     return path
 
 
-def _name_inputs(cfg: Config, out: Path) -> None:
-    """Name the checkpoints of the earlier stages."""
+def _inputs(cfg: Config, out: Path) -> Iterator[tuple[str, Stage]]:
+    """The keys that name the checkpoints of earlier stages, and these stages of the folder."""
     for key, source in INPUTS.items():
         if get_setting(cfg, key) is not None:
-            earlier = read_config_file(out / 'configs' / f'{source}.py')
-            cfg.merge_from_dict(
-                {key: str(out / source / f'epoch_{earlier.train_cfg.max_epochs}.pth')})
+            yield key, Stage(source, out / 'configs' / f'{source}.py', out / source)
+
+
+def _say_other_inputs(path: Path, out: Path, say: Callable[[str], None]) -> None:
+    """Warn of an earlier stage's checkpoint that is another one than that of the folder.
+
+    The user may have wished it; or the folder is a copy, whose configs name the first one's files.
+    """
+    cfg = read_config_file(path)
+    for key, stage in _inputs(cfg, out):
+        named = Path(get_setting(cfg, key))
+        if named.is_file() and stage.config.is_file() and stage.is_finished and (
+                sha256_of(named) != sha256_of(stage.checkpoint)):
+            say(f'WARNING: {path} names {named}, another {stage.title} than {stage.checkpoint}, '
+                f'which the report shows. Unless that is wanted, remove {path}: it is written '
+                'anew.')
 
 
 def augmentation(flip: bool, turn: bool) -> list[dict]:

@@ -188,6 +188,32 @@ def test_a_config_of_the_user_is_kept(images: ImageSet, tmp_path: Path):
     assert path.read_text() == 'changed = True'
 
 
+def test_a_copied_config_that_names_the_tokenizer_of_its_first_folder(images: ImageSet,
+                                                                     tmp_path: Path):
+    first, copied = tmp_path / 'first', tmp_path / 'copied'
+    for out, weights in ((first, b'first'), (copied, b'other')):
+        (out / 'configs').mkdir(parents=True)
+        (out / 'vqgan').mkdir()
+        (out / 'configs' / 'vqgan.py').write_text('train_cfg = dict(max_epochs=3)')
+        (out / 'vqgan' / 'epoch_3.pth').write_bytes(weights)
+    named = first / 'vqgan' / 'epoch_3.pth'
+    (copied / 'configs' / 'mage.py').write_text(
+        f'model = dict(data_preprocessor=dict(tokenizer=dict(checkpoint={str(named)!r})))')
+    said: list[str] = []
+
+    def write() -> None:
+        stage_configs.write_missing_config('mage', PRESETS['small'], images, 8, copied, 1.,
+                                           said.append)
+
+    write()
+    assert len(said) == 1 and f'names {named}, another tokenizer than {copied}' in said[0]
+    named.write_bytes(b'other')     # as of a copy to which nothing was done
+    write()
+    named.unlink()                  # or of a folder that was moved
+    write()
+    assert len(said) == 1
+
+
 @pytest.mark.parametrize('minutes, warns', [(0.1, True), (1000., False)])
 def test_a_budget_that_cannot_be_kept_is_named(images: ImageSet, tmp_path: Path, minutes: float,
                                                warns: bool, monkeypatch: pytest.MonkeyPatch):
