@@ -1,6 +1,7 @@
 """Pictures that a user names or hands over, as tensors: RGB, upright, in [0, 1]."""
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from mmengine.logging import print_log
 from PIL import Image
 from torch import Tensor
 
@@ -17,6 +19,7 @@ from ..datasets.image_reader import EXTENSIONS, images_below, read_pixels, to_rg
 ImageInput = str | Path | np.ndarray | Image.Image
 ImagesInput = ImageInput | Sequence[ImageInput]
 _MASK_THRESHOLD = 127
+_GREYISH = 32       # most difference of the channels of what is no colour
 
 
 def list_images(images: ImagesInput) -> list[ImageInput]:
@@ -58,7 +61,8 @@ def read_image(image: ImageInput) -> Tensor:
 def read_mask(mask: ImageInput, size: tuple[int, int]) -> Tensor:
     """Read a mask picture: white (grey values above 127) is to be replaced, the rest is kept.
 
-    Transparent places count as black.
+    Transparent places count as black. Colours count by their grey value; that dark ones such as red
+    are kept is warned of.
 
     Args:
         mask: See :func:`read_image`; also a bool array (H, W), True = to be replaced.
@@ -74,7 +78,10 @@ def read_mask(mask: ImageInput, size: tuple[int, int]) -> Tensor:
     """
     if isinstance(mask, np.ndarray) and mask.dtype == bool:
         mask = mask.astype(np.uint8) * 255
-    values = torch.from_numpy(np.array(Image.fromarray(_pixels(mask, 'black')).convert('L')))
+    pixels = _pixels(mask, 'black')
+    grey = np.array(Image.fromarray(pixels).convert('L'))
+    _warn_of_colours(pixels, grey)
+    values = torch.from_numpy(grey)
     (height, width), (wanted_height, wanted_width) = values.shape, size
     difference = abs(height * wanted_width - width * wanted_height)
     if 2 * difference > max(height, width, *size):          # more than half a pixel
@@ -83,6 +90,15 @@ def read_mask(mask: ImageInput, size: tuple[int, int]) -> Tensor:
             'expected the same size or at least the same proportions.')
     resized = F.interpolate(values[None, None].float(), size, mode='nearest-exact')[0, 0]
     return resized > _MASK_THRESHOLD
+
+
+def _warn_of_colours(pixels: np.ndarray, grey: np.ndarray) -> None:
+    """Warn of painted places of a mask (H, W, 3) that are kept for their grey value (H, W)."""
+    is_coloured = np.ptp(pixels, axis=2) > _GREYISH
+    if kept := int((is_coloured & (grey <= _MASK_THRESHOLD)).sum()):
+        print_log(f'{kept} pixels of the mask are of a dark colour (grey value at most '
+                  f'{_MASK_THRESHOLD}), and kept as black ones are. Paint white what is to be '
+                  'replaced.', 'current', logging.WARNING)
 
 
 def fit_to_model(image: Tensor, size: tuple[int, int]) -> Tensor:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from PIL import Image
 
 from addp_mm.apis.image_input import fit_to_model, read_image, read_mask
@@ -71,6 +72,26 @@ def test_masks(tmp_path: Path) -> None:
     wanted[1:3] = True
     for mask in (tmp_path / 'mask.png', values, values > 127, np.stack([values] * 3, axis=2)):
         assert torch.equal(read_mask(mask, (6, 8)), wanted)
+
+
+def test_dark_colours_of_a_mask_are_kept_with_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    MMLogger.get_current_instance().handlers.append(caplog.handler)
+    index = np.zeros((6, 8), np.uint8)
+    index[0], index[1], index[2] = 1, 2, 3
+    soft = Image.fromarray(index * 50)
+    assert not read_mask(soft, (6, 8))[:3].all() and not caplog.records
+    mask = Image.fromarray(index)
+    mask.putpalette([0, 0, 0, 128, 0, 0, 255, 255, 255, 255, 255, 0])
+    assert read_mask(mask, (6, 8)).any(dim=1).tolist() == [False, True, True, False, False, False]
+    assert [record.levelname for record in caplog.records] == ['WARNING']
+    assert '8 pixels of the mask are of a dark colour' in caplog.text
+
+
+def test_integers_of_32_bits_are_a_mask() -> None:
+    values = np.zeros((6, 8), np.int32)
+    values[2] = 255
+    assert read_mask(Image.fromarray(values), (6, 8)).any(dim=1).tolist() == [
+        False, False, True, False, False, False]
 
 
 def test_a_mask_of_another_size() -> None:
