@@ -36,6 +36,18 @@ def read_config_file(path: str | Path, import_custom_modules: bool = True) -> Co
                          f'{type(error).__name__}: {message_of(error)}') from error
 
 
+def model_of(cfg: Mapping[str, Any]) -> dict[str, Any]:
+    """The model of a config with its preprocessor, which mmpretrain's configs have beside it.
+
+    Raises:
+        ValueError: If the config has no model.
+    """
+    if 'model' not in cfg:
+        raise ValueError(f'The config {getattr(cfg, "filename", None) or ""} has no `model`.')
+    preprocessor = cfg.get('data_preprocessor')     # mmengine's runner gives it to the model
+    return {**(dict(data_preprocessor=preprocessor) if preprocessor else {}), **cfg['model']}
+
+
 def change_config(cfg: Config, options: Mapping[str, Any] | None) -> None:
     """Change settings of a config by dotted key, or add them: whoever calls knows what is read.
 

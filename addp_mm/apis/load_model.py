@@ -15,6 +15,7 @@ from ..checkpoints.finite_weights import check_finite
 from ..checkpoints.fit import check_complete, load_what_fits
 from ..checkpoints.weight_files import load_checkpoint, state_dict_of
 from ..config_errors import errors_explained
+from ..config_file import model_of
 from ..engine.hooks import FROZEN_WEIGHTS
 from ..engine.run_settings import OTHER_MODEL, other_model
 from ..models.layers import FrozenModule
@@ -121,14 +122,10 @@ def build_untrained(cfg: Config) -> BaseModel:
     Raises:
         ValueError: If the config has no model, or the model cannot be built.
     """
-    if 'model' not in cfg:
-        raise ValueError(f'The config {cfg.filename or ""} has no `model`.')
+    model = model_of(cfg)
     scope = cfg.get('default_scope', 'mmpretrain')
     with DefaultScope.overwrite_default_scope(scope), errors_explained(cfg):
-        # As mmengine's runner does: mmpretrain's configs have the preprocessor beside the model.
-        preprocessor = cfg.get('data_preprocessor')
-        defaults = dict(data_preprocessor=preprocessor) if preprocessor else {}
-        return MODELS.build({**defaults, **cfg.model})
+        return MODELS.build(model)
 
 
 def _compare_frozen_files(model: nn.Module, meta: dict[str, Any] | None,

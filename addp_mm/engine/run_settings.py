@@ -10,6 +10,8 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.hooks import EMAHook
 
+from ..config_file import model_of
+
 # The parts of a config that decide what a run computes.
 DECISIVE = ('model', 'data_preprocessor', 'train_dataloader', 'optim_wrapper', 'param_scheduler',
             'train_cfg', 'auto_scale_lr', 'randomness', 'sync_bn', 'strategy')
@@ -143,9 +145,7 @@ def _model_of(settings: Mapping[str, Any]) -> dict[str, Any]:
     """A model with its preprocessor, which may stand beside it, and without its augmentation."""
     model = settings.get('model')
     model = model if isinstance(model, dict) else {}
-    model = model.get('module', model)
-    preprocessor = settings.get('data_preprocessor')
-    return {**({'data_preprocessor': preprocessor} if preprocessor else {}), **model}
+    return model_of({**settings, 'model': model.get('module', model)})
 
 
 def _is_of_results(name: str) -> bool:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 
 from ..checkpoints.weight_files import load_weights
-from ..config_file import read_config_file
+from ..config_file import model_of, read_config_file
 from ..registry import MODELS
 
 LAYERS = ('features', 'logits')
@@ -40,7 +40,7 @@ class ClassifierFeatures(FeatureExtractorBase):
         if feature_extractor_weights_path is None or classifier_config is None:
             raise ValueError('A classifier as feature extractor needs its config and its weights, '
                              f'got {classifier_config} and {feature_extractor_weights_path}.')
-        self.classifier = MODELS.build(read_config_file(classifier_config).model)
+        self.classifier = MODELS.build(model_of(read_config_file(classifier_config)))
         self.classifier.load_state_dict(load_weights(feature_extractor_weights_path))
 
     @staticmethod
