@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from addp_mm.apis.generate import build_inferencer
+from addp_mm.checkpoints.run_settings import model_settings
 from addp_mm.checkpoints.weight_files import sha256_of
 from addp_mm.cli.arguments import (
     add_extractor_arguments,
@@ -23,7 +24,6 @@ from addp_mm.cli.arguments import (
 )
 from addp_mm.cli.progress import progress_bar
 from addp_mm.cli.run import run
-from addp_mm.engine.run_settings import model_settings
 from addp_mm.evaluation.feature_extractor import build_extractors
 from addp_mm.evaluation.generation_scores import reference_features
 from addp_mm.evaluation.quality_record import describe_set

@@ -13,9 +13,9 @@ import torch
 from mmengine.device import get_device
 from mmengine.logging import MMLogger
 
+from ..checkpoints.run_settings import model_settings
 from ..checkpoints.weight_files import sha256_of
 from ..datasets.image_reader import is_whole_png
-from ..engine.run_settings import model_settings
 from ..generation import extend, from_pixels, to_pixels, uncrop_margins
 from ..visualization import edits, spread_steps
 from ..whole_numbers import check_whole

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -13,12 +12,11 @@ from torch import Tensor, nn
 
 from ..checkpoints.finite_weights import check_finite
 from ..checkpoints.fit import check_complete, load_what_fits
-from ..checkpoints.weight_files import load_checkpoint, state_dict_of
+from ..checkpoints.run_settings import OTHER_MODEL, other_model
+from ..checkpoints.weight_files import load_checkpoint, meta_of, state_dict_of
 from ..config_errors import errors_explained
 from ..config_file import model_of
-from ..engine.hooks import FROZEN_WEIGHTS
-from ..engine.run_settings import OTHER_MODEL, other_model
-from ..models.layers import FrozenModule
+from ..models.layers import FrozenModule, compare_tokenizer
 from ..registry import MODELS
 from .model_source import read_config
 
@@ -53,8 +51,9 @@ def build_model(model: str | Path | Config | BaseModel,
     if weights is not None:
         content = load_checkpoint(weights)
         load_exactly(model, state_dict_of(content, weights), weights)
-        meta = content.get('meta') if isinstance(content, dict) else None
-        _compare_frozen_files(model, meta, weights)
+        meta = meta_of(content)
+        if tokenizer := getattr(model.data_preprocessor, 'tokenizer', None):    # not of classifiers
+            compare_tokenizer(tokenizer, meta, weights)
         if changes := other_model(meta, cfg):
             MMLogger.get_current_instance().warning(OTHER_MODEL.format(weights, changes))
     return model
@@ -126,16 +125,3 @@ def build_untrained(cfg: Config) -> BaseModel:
     scope = cfg.get('default_scope', 'mmpretrain')
     with DefaultScope.overwrite_default_scope(scope), errors_explained(cfg):
         return MODELS.build(model)
-
-
-def _compare_frozen_files(model: nn.Module, meta: dict[str, Any] | None,
-                          path: str | Path) -> None:
-    """Warn when a checkpoint was trained with another tokenizer file than the config names."""
-    saved = (meta or {}).get(FROZEN_WEIGHTS, {})
-    name = 'data_preprocessor.tokenizer'
-    tokenizer = getattr(model.data_preprocessor, 'tokenizer', None)     # classifiers have none
-    if tokenizer and name in saved and saved[name] != tokenizer.sha256:
-        MMLogger.get_current_instance().warning(
-            f'{path} was trained with another tokenizer file than {tokenizer.checkpoint}, its '
-            f'SHA-256 is {saved[name]}. Unless the same weights were only written anew, take that '
-            'file: the tokens of another tokenizer mean something else.')

@@ -8,10 +8,10 @@ from typing import Any
 from huggingface_hub import ModelCard, ModelCardData
 from torch import nn
 
-from ..checkpoints.weight_files import load_checkpoint
-from ..engine.hooks import FROZEN_WEIGHTS
+from ..checkpoints.run_settings import read_settings
+from ..checkpoints.weight_files import load_checkpoint, meta_of
 from ..engine.resuming import PROCESSES
-from ..engine.run_settings import read_settings
+from ..models.layers import FROZEN_WEIGHTS
 from ..version import __version__
 from ..visualization.curves import read_run
 
@@ -57,8 +57,7 @@ def model_card(model: nn.Module, weights: str | Path | None = None, name: str = 
 
 
 def _meta(weights: str | Path | None) -> dict[str, Any]:
-    content = load_checkpoint(weights) if weights is not None else {}
-    return dict(content.get('meta') or {})
+    return meta_of(load_checkpoint(weights)) if weights is not None else {}
 
 
 def _summary(model: nn.Module) -> str:

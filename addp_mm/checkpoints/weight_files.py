@@ -99,6 +99,12 @@ def state_dict_of(content: Any, path: str | Path) -> dict[str, Tensor]:
     return with_notes(weights, saved, None if weights.keys() == saved.keys() else old_names)
 
 
+def meta_of(content: Any) -> dict[str, Any]:
+    """What a file says about its weights, of what :func:`load_checkpoint` has read."""
+    meta = content.get('meta') if isinstance(content, dict) else None
+    return meta if isinstance(meta, dict) else {}
+
+
 def load_checkpoint(path: str | Path | BinaryIO, trust: bool = False,
                     map_location: MapLocation = 'cpu') -> Any:
     """Read everything in a weight file or in a checkpoint of mmengine's runner.

@@ -10,8 +10,8 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, FlexibleRunner, Runner
 from torch.utils.data import BatchSampler
 
+from ..checkpoints.run_settings import AVERAGES, Differences, changes_since, in_words
 from ..datasets.numbered_sampler import number_indices
-from .run_settings import AVERAGES, Differences, changes_since, in_words
 
 PROCESSES, EPOCH_LENGTH = 'num_processes', 'epoch_length'       # in a checkpoint's meta
 _LENGTH_OF_RUN = ('optim_wrapper', 'param_scheduler', 'auto_scale_lr', 'train_cfg',

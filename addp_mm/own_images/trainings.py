@@ -15,11 +15,12 @@ from typing import Any
 
 from mmengine.config import Config
 
+from ..checkpoints.run_settings import changes_since, in_words
 from ..checkpoints.weight_files import load_checkpoint, sha256_of
 from ..config_file import change_config, read_config_file
-from ..engine.hooks import FROZEN_WEIGHTS, START_VALUES
+from ..engine.hooks import START_VALUES
 from ..engine.interruption import PARENT
-from ..engine.run_settings import changes_since, in_words
+from ..models.layers import FROZEN_WEIGHTS
 from ..result_folder import try_lock
 from .training_log import StageLog, explain_failure
 

@@ -9,9 +9,9 @@ from mmengine.runner import BaseLoop, Runner
 
 from ...checkpoints.finite_weights import check_finite
 from ...checkpoints.fit import check_complete, check_start, load_what_fits, names_that_fit
+from ...checkpoints.run_settings import OTHER_MODEL, other_model
 from ...checkpoints.weight_files import state_dict_of
 from ...registry import HOOKS
-from ..run_settings import OTHER_MODEL, other_model
 from ..unwrapped import unwrapped
 
 _STRATEGIES = ('SingleDeviceStrategy', 'DDPStrategy', 'FullyShardStrategy')

@@ -8,12 +8,11 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ...checkpoints.weight_files import sha256_of
-from ...models.layers import FrozenModule
+from ...models.layers import FROZEN_WEIGHTS, FrozenModule
 from ...registry import HOOKS
 from ..unwrapped import unwrapped
 
-FROZEN_WEIGHTS = 'frozen_weights'       # where the hashes stand in a checkpoint's meta
-START_VALUES = 'start_values'           # and those of the files in init_cfg
+START_VALUES = 'start_values'   # where the hashes of the files in init_cfg stand in the meta
 
 
 @HOOKS.register_module()

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ...diffusion import Generators, NoisySample
 from ...registry import MODELS, TASK_UTILS
-from ..layers import FrozenModule
+from ..layers import FrozenModule, compare_tokenizer
 from ..mage.tokens import TokenizingPreprocessor
 
 
@@ -48,6 +48,12 @@ class ADDPDataPreprocessor(TokenizingPreprocessor):
                 f'The token predictor is made for {predictor.num_codes} codes on the grid '
                 f'{predictor.grid_size}, the tokenizer gives {self.num_codes} codes on '
                 f'{self.grid_size}. Take the pair that was trained together.')
+
+    def load_frozen(self) -> None:
+        """As the parent; warn of a token predictor that was trained with another tokenizer."""
+        super().load_frozen()
+        predictor = self.token_predictor
+        compare_tokenizer(self.tokenizer, predictor.meta, str(predictor.checkpoint))
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Prepare a batch.

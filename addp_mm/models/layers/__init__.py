@@ -1,7 +1,7 @@
 """Layers that several models share."""
 from .exporting import interpolate_position_table, is_exporting
 from .finite import require_finite
-from .frozen import FrozenModule, cpu_has_bfloat16
+from .frozen import FROZEN_WEIGHTS, FrozenModule, compare_tokenizer, cpu_has_bfloat16
 from .masked_tokens import TARGETS, VAL_RATIOS, MaskedTokenLoss, score_masked_tokens, val_generators
 from .token_patch_embed import IMAGENET_MEAN, IMAGENET_STD, TokenPatchEmbed
 from .transformer import (
@@ -13,8 +13,9 @@ from .transformer import (
 )
 
 __all__ = [
-    'FrozenModule', 'IMAGENET_MEAN', 'IMAGENET_STD', 'MaskedTokenLoss', 'TARGETS',
-    'TokenPatchEmbed', 'TokenProjection', 'TransformerLayer', 'TransformerLayers', 'VAL_RATIOS',
-    'cpu_has_bfloat16', 'init_table', 'init_transformer_weights', 'interpolate_position_table',
-    'is_exporting', 'require_finite', 'score_masked_tokens', 'val_generators'
+    'FROZEN_WEIGHTS', 'FrozenModule', 'IMAGENET_MEAN', 'IMAGENET_STD', 'MaskedTokenLoss',
+    'TARGETS', 'TokenPatchEmbed', 'TokenProjection', 'TransformerLayer', 'TransformerLayers',
+    'VAL_RATIOS', 'compare_tokenizer', 'cpu_has_bfloat16', 'init_table',
+    'init_transformer_weights', 'interpolate_position_table', 'is_exporting', 'require_finite',
+    'score_masked_tokens', 'val_generators'
 ]

@@ -3,8 +3,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.logging import MMLogger
@@ -13,8 +14,18 @@ from torch import nn
 from ...checkpoints.finite_weights import check_finite
 from ...checkpoints.module_notes import with_notes
 from ...checkpoints.releases import release_name
-from ...checkpoints.weight_files import load_weights, match_prefix, sha256_of
+from ...checkpoints.run_settings import OTHER_MODEL, other_part
+from ...checkpoints.weight_files import (
+    load_checkpoint,
+    match_prefix,
+    meta_of,
+    sha256_of,
+    state_dict_of,
+)
 from ...registry import MODELS
+
+FROZEN_WEIGHTS = 'frozen_weights'   # where the hashes of frozen files stand in a checkpoint's meta
+_TOKENIZER = 'data_preprocessor.tokenizer'      # the name of the tokenizer's there
 
 _INSTRUCTIONS = ('avx512_bf16', 'amx_bf16', 'bf16')     # x86 twice, Arm
 
@@ -37,8 +48,10 @@ _DTYPES = {'float32': torch.float32, 'float16': torch.float16, 'bfloat16': torch
 class _Holder:
     """Keeps a module out of the tree of the module that refers to it."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, settings: dict) -> None:
         self.model = model
+        self.settings = settings
+        self.meta: dict[str, Any] = {}          # of the file
         self.is_loaded = False
         self.weights_dtype = torch.float32      # of convolutions and linear layers
 
@@ -83,12 +96,17 @@ class FrozenModule(nn.Module):
         self.compile_cfg = compile_cfg
         self.device = torch.device('cpu')
         with torch.device('meta'):
-            self._holder = _Holder(MODELS.build(model))
+            self._holder = _Holder(MODELS.build(model), model)
 
     @property
     def description(self) -> nn.Module:
         """The model for its sizes (``num_codes``, ``grid_size``...); its weights may be unread."""
         return self._holder.model
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What the file says of its weights, once they are read."""
+        return self._holder.meta
 
     @property
     def sha256(self) -> str:
@@ -118,10 +136,13 @@ class FrozenModule(nn.Module):
         """
         path = self._existing_checkpoint()
         try:
-            weights = match_prefix(load_weights(path), list(self.description.state_dict()))
+            content = load_checkpoint(path)
+            weights = match_prefix(state_dict_of(content, path),
+                                   list(self.description.state_dict()))
         except ValueError as error:
             raise self._misfit(error) from error
         check_finite(weights, path)
+        self._holder.meta = meta_of(content)
         return with_notes({k: _as_float32(v) for k, v in weights.items()}, weights)
 
     def _misfit(self, error: Exception) -> ValueError:
@@ -139,10 +160,18 @@ class FrozenModule(nn.Module):
             model.to(memory_format=torch.channels_last)
         if self.compile_cfg is not None and not self._holder.is_loaded:
             _compile(model, self.compile_cfg)
+        if not self._holder.is_loaded:
+            self._compare_settings()
         self._holder.is_loaded, self._holder.weights_dtype = True, torch.float32
         MMLogger.get_current_instance().info(
             f'Frozen {type(model).__name__}: {_num_parameters(model) / 1e6:.1f} M parameters '
             f'from {path}')
+
+    def _compare_settings(self) -> None:
+        """Warn where the file's weights were trained in a model of other settings."""
+        holder = self._holder
+        if changes := other_part(holder.meta, holder.settings, type(holder.model)):
+            MMLogger.get_current_instance().warning(OTHER_MODEL.format(self.checkpoint, changes))
 
     @contextlib.contextmanager
     def running(self) -> Iterator[nn.Module]:
@@ -196,6 +225,22 @@ class FrozenModule(nn.Module):
     def extra_repr(self) -> str:
         """One line for ``print(model)``."""
         return f'{type(self.description).__name__}, checkpoint={self.checkpoint}, {self.dtype}'
+
+
+def compare_tokenizer(tokenizer: FrozenModule, meta: Mapping[str, Any], path: str | Path) -> None:
+    """Warn where a file's weights were trained with another tokenizer file than the config names.
+
+    Args:
+        tokenizer: The tokenizer of the config.
+        meta: The meta data of the file.
+        path: The file, for the message.
+    """
+    saved = meta.get(FROZEN_WEIGHTS, {})
+    if _TOKENIZER in saved and saved[_TOKENIZER] != tokenizer.sha256:
+        MMLogger.get_current_instance().warning(
+            f'{path} was trained with another tokenizer file than {tokenizer.checkpoint}, its '
+            f'SHA-256 is {saved[_TOKENIZER]}. Unless the same weights were only written anew, take '
+            'that file: the tokens of another tokenizer mean something else.')
 
 
 def _cast_products(model: nn.Module, dtype: torch.dtype) -> None:

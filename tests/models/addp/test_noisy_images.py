@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from mmpretrain.models.utils import SelfSupDataPreprocessor
 from torch import Tensor
 
+from addp_mm.checkpoints.weight_files import load_weights
 from addp_mm.models.addp import ADDPDataPreprocessor
 from addp_mm.registry import MODELS
 from tests.helpers.tiny import (
@@ -257,6 +259,20 @@ def test_a_codebook_of_another_size(tmp_path: Path):
     preprocessor = build(tmp_path, tokenizer=dict(checkpoint=paths['tokenizer']))
     with pytest.raises(ValueError, match=r'(?s)does not fit the VQGAN .*quantize.embedding'):
         preprocessor.load_frozen()
+
+
+def test_a_predictor_of_another_tokenizer_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    warnings: list[str] = []
+    monkeypatch.setattr(MMLogger, 'warning', lambda self, text: warnings.append(text))
+    digest = build(tmp_path).tokenizer.sha256
+    for used, count in ((digest, 0), ('0123', 1)):
+        preprocessor = build(tmp_path)
+        path = preprocessor.token_predictor.checkpoint
+        meta = dict(frozen_weights={'data_preprocessor.tokenizer': used})
+        torch.save(dict(state_dict=load_weights(path), meta=meta), path)
+        preprocessor.load_frozen()
+        assert len(warnings) == count
+    assert warnings[0].startswith(f'{path} was trained with another tokenizer file than')
 
 
 def test_it_trains_nothing(preprocessor: ADDPDataPreprocessor):

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.model import BaseModule, ExponentialMovingAverage
 from torch import nn
 
@@ -332,6 +334,49 @@ def test_position_tables_of_another_grid_are_resized(tmp_path: Path, paths: dict
     assert frozen.description.pos_embed.shape == (1, 25, 32)
     torch.testing.assert_close(frozen.description.pos_embed[:, 0],
                                load_weights(paths['token_predictor'])['pos_embed'][:, 0])
+
+
+@pytest.fixture
+def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    lines: list[str] = []
+    monkeypatch.setattr(MMLogger, 'warning', lambda self, text: lines.append(text))
+    return lines
+
+
+def noted(path: str, **model: object) -> str:
+    """The weight file, with the config of the training that wrote it."""
+    meta = dict(cfg=Config(dict(model=model)).pretty_text)
+    torch.save(dict(state_dict=load_weights(path), meta=meta), path)
+    return path
+
+
+@pytest.mark.parametrize(('trained', 'now', 'said'), [
+    (dict(norm=dict(type='LN2d')), {}, "norm.type 'LN2d', now 'none'"),
+    (dict(shortcut='input'), {}, "shortcut 'input', now 'branch'"),
+    ({}, dict(image_size=64), 'image_size 32, now 64'),
+    (dict(shortcut='branch', patch_size=1, type='mmpretrain.VQGAN', num_codes=NUM_CODES), {}, '')])
+def test_a_tokenizer_file_of_other_settings(paths: dict[str, str], warnings: list[str],
+                                            trained: dict, now: dict, said: str):
+    path = noted(paths['tokenizer'], type='VQGANTraining', tokenizer=tiny_tokenizer_cfg(**trained))
+    frozen = FrozenModule(tiny_tokenizer_cfg(**now), path, dtype='bfloat16')
+    for dtype in (torch.bfloat16, torch.float32):       # for which it is read again
+        frozen.dtype = dtype
+        with frozen.running():
+            assert len(warnings) == bool(said)
+    if said:
+        assert warnings[0].startswith(f'{path} was trained with {said}. Its weights may')
+
+
+def test_a_token_predictor_file_of_other_settings(paths: dict[str, str], warnings: list[str]):
+    path = noted(paths['token_predictor'], type='MAGETraining',
+                 data_preprocessor=dict(tokenizer=dict(model=tiny_tokenizer_cfg())),
+                 token_predictor=tiny_token_predictor_cfg(drop_rate=0.2))
+    frozen_predictor(path).load()
+    assert not warnings, 'the sizes are those of the tokenizer, and dropout is of training'
+    arch = dict(embed_dims=32, depth=2, num_heads=4)
+    model = tiny_token_predictor_cfg(num_codes=NUM_CODES, grid_size=grid_of(), arch=arch)
+    FrozenModule(model, path).load()
+    assert len(warnings) == 1 and 'trained with arch.num_heads 2, now 4.' in warnings[0]
 
 
 def test_weights_are_the_same_in_every_call(tmp_path: Path, paths: dict[str, str]):

@@ -6,14 +6,15 @@ from mmengine.config import Config
 from mmengine.hooks import EMAHook
 
 from addp_mm.apis.model_source import find_shipped
-from addp_mm.engine.run_settings import (
+from addp_mm.checkpoints.run_settings import (
     differences,
     in_words,
     other_model,
+    other_part,
     read_settings,
     settings_of,
 )
-from addp_mm.registry import HOOKS
+from addp_mm.registry import HOOKS, MODELS
 
 CFG = dict(
     model=dict(type='ADDP', backbone=dict(depth=4, window=(2, 4)),
@@ -136,3 +137,19 @@ def test_nothing_in_the_text_is_run(tmp_path) -> None:
 def test_unreadable_text_is_refused() -> None:
     with pytest.raises(ValueError, match='The config in the checkpoint cannot be read'):
         read_settings('model = dict(')
+
+
+@pytest.mark.parametrize('trained, user, name', [
+    ('digits/vqgan', 'digits/mage', 'tokenizer'), ('digits/vqgan', 'digits/addp', 'tokenizer'),
+    ('digits/mage', 'digits/addp', 'token_predictor'),
+    ('digits/long/mage_long', 'digits/long/addp_long', 'token_predictor'),
+    ('vqgan/vqgan_256', 'addp/vit-b_1600e', 'tokenizer'),
+    ('nuclei/mage_nuclei-64', 'nuclei/addp_nuclei-64', 'token_predictor')])
+def test_shipped_trainings_take_the_parts_that_were_trained(trained: str, user: str,
+                                                            name: str) -> None:
+    text, cfg = (Config.fromfile(find_shipped('configs') / f'{config}.py')
+                 for config in (trained, user))
+    part = cfg.model.data_preprocessor[name].model
+    meta = dict(cfg=text.pretty_text)
+    assert other_part(meta, part, MODELS.get(part.type)) == ''
+    assert other_part(meta, part | dict(new=3), MODELS.get(part.type)) == "new 'none', now 3"

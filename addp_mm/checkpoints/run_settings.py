@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import reprlib
 from collections.abc import Iterator, Mapping
@@ -26,6 +27,7 @@ _OF_TRAINING = {'sampler', 'init_cfg', 'train_cfg', 'test_cfg', 'gallery', 'disc
                 'norm_eval', 'table_std', 'layer_scale_init_value', 'with_cp', 'fused', 'dtype',
                 'channels_last', 'checkpoint', 'must_fit'}
 _LOSS_OR_DROPOUT = re.compile('loss|drop')
+_OF_TOKENIZER = {'num_codes', 'grid_size'}     # what a token predictor takes over from it
 _TEACHER = 'model.data_preprocessor.token_predictor.'
 # What is said of a file's weights, and of what `other_model` found.
 OTHER_MODEL = ('{} was trained with {}. Its weights may give wrong results with other settings of '
@@ -115,9 +117,29 @@ def other_model(meta: Mapping[str, Any] | None, cfg: Config | None) -> str:
         return ''
     if _class_name(earlier.get('type')) != _class_name(now.get('type')):
         return ''
-    found = differences(dict(model=earlier), dict(model=now))
-    return in_words({name: pair for name, pair in found.items()
-                     if _is_of_results(name) and not _is_same_class(name, *pair)})
+    return in_words(_of_results(earlier, now))
+
+
+def other_part(meta: Mapping[str, Any] | None, part: Mapping[str, Any], kind: type) -> str:
+    """As :func:`other_model`, of a part that was trained by itself and is used in another model.
+
+    Args:
+        meta: The meta data of the checkpoint of that training.
+        part: The present config of the part.
+        kind: Its class, which knows the defaults.
+    """
+    text = (meta or {}).get('cfg')
+    if not isinstance(text, str):
+        return ''
+    try:
+        earlier = _model_of(read_settings(text))
+        now = settings_of(Config(dict(model=part)))['model']
+    except ValueError:
+        return ''
+    found = [_of_results(_with_defaults(trained, kind), _with_defaults(now, kind))
+             for trained in _parts_of(earlier, _class_name(now['type']))]
+    least = min(found, key=len, default={})
+    return in_words({name.removeprefix('model.'): pair for name, pair in least.items()})
 
 
 def model_settings(cfg: Config | None) -> dict[str, Any]:
@@ -146,6 +168,30 @@ def _model_of(settings: Mapping[str, Any]) -> dict[str, Any]:
     model = settings.get('model')
     model = model if isinstance(model, dict) else {}
     return model_of({**settings, 'model': model.get('module', model)})
+
+
+def _of_results(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> Differences:
+    """What results depend on and differs between two models."""
+    found = differences(dict(model=earlier), dict(model=now))
+    return {name: pair for name, pair in found.items()
+            if _is_of_results(name) and not _is_same_class(name, *pair)}
+
+
+def _with_defaults(part: Mapping[str, Any], kind: type) -> dict[str, Any]:
+    defaults = {name: argument.default
+                for name, argument in inspect.signature(kind).parameters.items()
+                if argument.default is not argument.empty}
+    return {name: value for name, value in {**defaults, **part}.items()
+            if name not in _OF_TOKENIZER}
+
+
+def _parts_of(settings: Any, kind: str) -> Iterator[dict[str, Any]]:
+    """The configs in a config that are of a class, by its name."""
+    if isinstance(settings, dict):
+        if _class_name(settings.get('type')) == kind:
+            yield settings
+        for part in settings.values():
+            yield from _parts_of(part, kind)
 
 
 def _is_of_results(name: str) -> bool:
