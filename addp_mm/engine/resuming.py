@@ -15,7 +15,7 @@ from ..datasets.numbered_sampler import number_indices
 
 PROCESSES, EPOCH_LENGTH = 'num_processes', 'epoch_length'       # in a checkpoint's meta
 _LENGTH_OF_RUN = ('optim_wrapper', 'param_scheduler', 'auto_scale_lr', 'train_cfg',
-                  'train_dataloader', PROCESSES)
+                  'train_dataloader', PROCESSES, EPOCH_LENGTH)
 
 
 def describe_run(runner: Runner) -> dict[str, int]:
@@ -61,6 +61,10 @@ def changed_settings(runner: Runner, checkpoint: Mapping[str, Any]) -> Differenc
     processes = meta.get(PROCESSES, runner.world_size)
     if processes != runner.world_size:
         found[PROCESSES] = processes, runner.world_size
+    now = len(runner.train_dataloader)
+    earlier = meta.get(EPOCH_LENGTH, now)
+    if earlier != now and isinstance(runner._train_loop, EpochBasedTrainLoop):
+        found[EPOCH_LENGTH] = earlier, now
     return found
 
 
@@ -72,8 +76,9 @@ def refuse_changes(runner: Runner, found: Differences) -> None:
     """
     if found:
         raise ValueError(
-            f'{runner.work_dir} holds a run with other settings: {in_words(found)}. To train anew, '
-            'choose another --work-dir; to go on with the new settings, pass --resume.')
+            f'{runner.work_dir} holds a run with other settings: {in_words(found)}.'
+            f'{_of_images(found)} To train anew, choose another --work-dir; to go on with the new '
+            'settings, pass --resume.')
 
 
 def obey_changes(runner: Runner, checkpoint: dict[str, Any], found: Differences) -> None:
@@ -185,14 +190,23 @@ def _refuse_unchangeable(runner: Runner, checkpoint: Mapping[str, Any],
         for wrapper, state in _pairs(runner.optim_wrapper, checkpoint['optimizer']))
     if isinstance(runner, FlexibleRunner) or not same:
         fixed = fixed or [name for name in found if name.startswith(_LENGTH_OF_RUN)]
-    meta, length = checkpoint['meta'], len(runner.train_dataloader)
-    if _inside_epoch(meta) and meta[EPOCH_LENGTH] != length:
-        fixed = [f'the number of iterations in an epoch {meta[EPOCH_LENGTH]}, now {length}', *fixed]
+    if EPOCH_LENGTH in found and _inside_epoch(checkpoint['meta']):
+        fixed = [EPOCH_LENGTH, *fixed]
     if fixed:
         raise ValueError(
             f'{runner._load_from} cannot be resumed with another setting of {", ".join(fixed)}: '
             f'keep it ({in_words(found)}), or start anew from the weights: another --work-dir, '
-            f'load_from={runner._load_from}.')
+            f'load_from={runner._load_from}.{_of_images(found)}')
+
+
+def _of_images(found: Differences) -> str:
+    """A sentence where the images have changed behind the same settings."""
+    if EPOCH_LENGTH not in found or any(name.startswith(('train_dataloader', PROCESSES))
+                                        for name in found):
+        return ''
+    earlier, now = found[EPOCH_LENGTH]
+    return (f' An epoch had {earlier} iterations, now it has {now}: there are other images than '
+            'before in the same place; put the earlier ones back.')
 
 
 def _inside_epoch(meta: Mapping[str, Any]) -> bool:

@@ -149,6 +149,29 @@ def test_explicit_resume_obeys_a_new_batch_and_length(tmp_path, images):
     assert list(train(runner)) == [2, 3]
 
 
+@pytest.mark.parametrize('count', [4, 12])
+def test_other_images_at_the_same_path_are_refused_or_obeyed(tmp_path, images, count):
+    build(tmp_path / 'run', images, 'a', **{'train_cfg.max_epochs': 1}).train()
+    shutil.rmtree(images)
+    write_images(images, count)
+    said = rf'had 4 iterations, now it has {count // 2}: .* put the earlier ones back\. To train'
+    with pytest.raises(ValueError, match=said):
+        build(tmp_path / 'run', images, 'b', **{'train_cfg.max_epochs': 1}).train()
+    runner = build(tmp_path / 'run', images, 'c', resume=True, **{'train_cfg.max_epochs': 2})
+    assert list(train(runner)) == list(range(count // 2, count))
+
+
+def test_fewer_images_are_refused_inside_an_epoch(tmp_path, images):
+    runner = build(tmp_path / 'run', images, 'a')
+    runner.register_hook(Signal(signal.SIGTERM, iteration=5))
+    with pytest.raises(SystemExit):
+        runner.train()
+    (images / '0.png').unlink()
+    (images / '1.png').unlink()
+    with pytest.raises(ValueError, match=r'cannot be resumed .* of epoch_length.* had 4 iter.*3:'):
+        build(tmp_path / 'run', images, 'b', resume=True).train()
+
+
 def test_another_optimizer_is_refused_by_name(tmp_path, images):
     build(tmp_path / 'run', images, 'a', **{'train_cfg.max_epochs': 1}).train()
     runner = build(tmp_path / 'run', images, 'b', resume=True,
