@@ -8,7 +8,7 @@ from mmpretrain.models.utils import SelfSupDataPreprocessor
 from torch import Tensor
 
 from ...registry import MODELS
-from ..layers import IMAGENET_MEAN, IMAGENET_STD, FrozenModule
+from ..layers import IMAGENET_MEAN, IMAGENET_STD, FrozenModule, check_range
 
 
 class TokenizingPreprocessor(SelfSupDataPreprocessor):
@@ -53,10 +53,14 @@ class TokenizingPreprocessor(SelfSupDataPreprocessor):
         """Stack a batch from the data loader.
 
         Args:
-            data: ``inputs``: (N, 3, H, W) uint8, or a list of (3, H, W); ``data_samples``.
+            data: ``inputs``: (N, 3, H, W) uint8 or floats of the same scale, or a list of
+                (3, H, W); ``data_samples``.
 
         Returns:
             Images (N, 3, H, W), RGB in [0, 1], and the data samples.
+
+        Raises:
+            ValueError: If floats are on another scale, as after a ``Normalize``.
         """
         data = self.cast_data(data)
         inputs = data['inputs']
@@ -64,7 +68,10 @@ class TokenizingPreprocessor(SelfSupDataPreprocessor):
             inputs = torch.stack(tuple(inputs))
         if self.to_rgb:
             inputs = inputs.flip(1)
-        return inputs.float() / 255, data.get('data_samples')
+        images = inputs.float() / 255
+        if inputs.is_floating_point():      # uint8 cannot be on another scale
+            check_range(images)
+        return images, data.get('data_samples')
 
     def normalize(self, images: Tensor) -> Tensor:
         """Images (N, 3, H, W) in [0, 1] to the encoder's scale."""

@@ -4,12 +4,13 @@ Shapes: N images of H x W pixels, RGB in [0, 1]; K codes of C dims; (h, w) token
 """
 from __future__ import annotations
 
-from mmengine.logging import MessageHub
-from mmengine.model import BaseModel
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.model import BaseModel, ImgDataPreprocessor
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor
 
 from ...registry import MODELS
+from ..layers import check_range
 from .codebook_training import CodebookTraining, straight_through
 
 TO_UNIT_RANGE = dict(type='SelfSupDataPreprocessor', mean=[0, 0, 0], std=[255, 255, 255],
@@ -35,7 +36,8 @@ class VQGANTraining(BaseModel):
         perceptual_loss: Config of the perceptual loss; None: none.
         discriminator: Config of the discriminator; None: none, and one optimizer.
         adversarial_loss: Config of the adversarial loss; not read without a discriminator.
-        data_preprocessor: Config; by default pixels in 0 to 255, BGR, become RGB in [0, 1].
+        data_preprocessor: Config; by default pixels in 0 to 255, BGR, become RGB in [0, 1]. The
+            later stages give the tokenizer no other range.
         init_cfg: Config of the start values.
     """
 
@@ -45,6 +47,8 @@ class VQGANTraining(BaseModel):
                  data_preprocessor: dict | None = None, init_cfg: dict | None = None) -> None:
         super().__init__(data_preprocessor=MODELS.build(data_preprocessor or TO_UNIT_RANGE),
                          init_cfg=init_cfg)
+        self._warn_of_order(data_preprocessor)
+        self._checked_modes: set[str] = set()
         self.tokenizer = MODELS.build(tokenizer)
         self.codebook_training = CodebookTraining(
             self.tokenizer.num_codes, self.tokenizer.code_dims, **(codebook or {}))
@@ -89,11 +93,15 @@ class VQGANTraining(BaseModel):
                 take, see :meth:`predict`; 'tensor': token ids (N, h, w).
 
         Raises:
-            ValueError: If the mode is unknown, or the images are no one batch.
+            ValueError: If the mode is unknown, the images are no one batch, or those of the first
+                batch are not in [0, 1].
         """
         if not isinstance(inputs, Tensor):
             raise ValueError("Expected one tensor of images, got a list. Set collate_fn=dict("
                              "type='default_collate') in the dataloader, and crop to one size.")
+        if mode not in self._checked_modes:     # of the first batch: later ones are made alike
+            check_range(inputs)
+            self._checked_modes.add(mode)
         if mode == 'loss':
             return self.loss(inputs)
         if mode == 'predict':
@@ -123,6 +131,13 @@ class VQGANTraining(BaseModel):
         losses.update(self.vq_loss(latents, codes, self.tokenizer.quantize))
         losses.update(self.codebook_training.use())
         return losses
+
+    def _warn_of_order(self, config: dict | None) -> None:
+        if config and isinstance(self.data_preprocessor, ImgDataPreprocessor) and not (
+                config.get('to_rgb') or config.get('bgr_to_rgb')):
+            MMLogger.get_current_instance().warning(
+                'model.data_preprocessor has no to_rgb=True, and data loaders give BGR. The later '
+                'stages give the tokenizer RGB: leave it so only if the pipeline loads RGB.')
 
     def _check_size(self, images: Tensor) -> None:
         size, wanted = tuple(images.shape[2:]), self.tokenizer.image_size

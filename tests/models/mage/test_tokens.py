@@ -26,6 +26,22 @@ def test_inputs_are_the_tokens_of_the_rgb_images(preprocessor: TokenDataPreproce
     assert out['data_samples'] == [1, 2, 3]
 
 
+def test_floats_are_pixels_too(preprocessor: TokenDataPreprocessor):
+    batch = tiny_batch(3)
+    wanted = preprocessor(batch)['inputs']
+    assert torch.equal(preprocessor(dict(inputs=batch['inputs'].float()))['inputs'], wanted)
+    dark = torch.randint(0, 3, (1, 3, 32, 32))
+    assert torch.equal(preprocessor(dict(inputs=dark.float()))['inputs'],
+                       preprocessor(dict(inputs=dark.byte()))['inputs'])
+
+
+@pytest.mark.parametrize(('mean', 'std'), [(127.5, 127.5), (0, 255), (116, 57), (116, 1)])
+def test_a_normalize_in_the_pipeline_is_refused(preprocessor: TokenDataPreprocessor, mean: float,
+                                                std: float):
+    with pytest.raises(ValueError, match=r'Expected pictures of RGB in \[0, 1\].*Normalize'):
+        preprocessor(dict(inputs=(tiny_batch()['inputs'].float() - mean) / std))
+
+
 def test_an_image_of_another_size(preprocessor: TokenDataPreprocessor):
     with pytest.raises(ValueError, match=r'Expected images of \(32, 32\) pixels'):
         preprocessor(tiny_batch(1, (24, 32)))

@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmengine.dataset import BaseDataset
-from mmengine.logging import MessageHub
+from mmengine.logging import MessageHub, MMLogger
 from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
@@ -17,6 +17,7 @@ from addp_mm.checkpoints.weight_files import load_weights
 from addp_mm.engine.optim_wrappers import JointOptimWrapperConstructor
 from addp_mm.models.layers import FrozenModule
 from addp_mm.models.vqgan import VQGANTraining
+from addp_mm.models.vqgan.vqgan_training import TO_UNIT_RANGE
 from addp_mm.registry import DATASETS
 from tests.helpers.tiny import CODE_DIMS, NUM_CODES, build_model, tiny_batch, tiny_tokenizer_cfg
 
@@ -242,6 +243,28 @@ class SmoothColours(BaseDataset):
     def load_data_list(self) -> list[dict]:
         images = tiny_batch(8)['inputs'].permute(0, 2, 3, 1)
         return [dict(img=image) for image in images.numpy()]
+
+
+@pytest.mark.parametrize('step', ['train_step', 'val_step'])
+@pytest.mark.parametrize('mean, std, scale', [
+    ([123.7, 116.3, 103.5], [58.4, 57.1, 57.4], 1), ([0] * 3, [255] * 3, 1 / 255),
+    ([0] * 3, [1] * 3, 1)])
+def test_another_range_is_refused(step: str, mean: list, std: list, scale: float):
+    model = build(data_preprocessor=dict(TO_UNIT_RANGE, mean=mean, std=std))
+    batch = tiny_batch()
+    batch['inputs'] = batch['inputs'] * scale
+    options = (OptimWrapper(torch.optim.SGD(model.parameters(), 0.1)), ) * (step == 'train_step')
+    with pytest.raises(ValueError, match=r'Expected pictures of RGB in \[0, 1\], got .* std=\[255'):
+        getattr(model, step)(batch, *options)
+
+
+def test_another_order_of_colours_is_said(monkeypatch: pytest.MonkeyPatch):
+    said: list[str] = []
+    monkeypatch.setattr(MMLogger, 'warning', lambda self, text: said.append(text))
+    build(data_preprocessor=TO_UNIT_RANGE)
+    assert not said
+    build(data_preprocessor=dict(TO_UNIT_RANGE, to_rgb=False))
+    assert len(said) == 1 and 'the tokenizer RGB' in said[0]
 
 
 def test_a_run_logs_validates_draws_and_leaves_a_tokenizer_to_freeze(tmp_path: Path):
