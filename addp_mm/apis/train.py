@@ -12,10 +12,12 @@ from typing import Any, Literal
 
 import mmengine
 from mmengine.config import Config, ConfigDict
+from mmengine.dataset import InfiniteSampler
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import EpochBasedTrainLoop, FlexibleRunner, Runner
 from torch import nn
+from torch.utils.data import DataLoader
 
 from ..atomic_write import write_whole
 from ..checkpoints import read_pointer
@@ -257,7 +259,7 @@ def check_data(runner: Runner, *phases: str) -> None:
         phases: 'train', 'val', 'test'; what the config leaves out is passed over.
 
     Raises:
-        ValueError: If a data set is empty, or an epoch of training has no batch.
+        ValueError: If a data set is empty, or an epoch of training has no batch or no end.
     """
     for phase in phases:
         try:
@@ -273,12 +275,21 @@ def check_data(runner: Runner, *phases: str) -> None:
                 f'{source} has no image with a label: '
                 f'expected at least one for {phase}_dataloader. Labels of classes that are not in '
                 f'its metainfo.classes do not count.{_suffix_hint(runner, phase)}') from error
+        if isinstance(loop, EpochBasedTrainLoop) and _never_ends(loop.dataloader):
+            raise ValueError(
+                'train_dataloader.sampler is an InfiniteSampler, whose epochs never end, and '
+                'train_cfg counts epochs: take sampler=dict(type=\'DefaultSampler\', '
+                'shuffle=True), or train_cfg=dict(by_epoch=False, max_iters=...).')
         if isinstance(loop, EpochBasedTrainLoop) and len(loop.dataloader) == 0:
             loader = loop.dataloader
             raise ValueError(
                 f'{len(loader.dataset)} training images on {runner.world_size} processes do not '
                 f'fill one batch of {loader.batch_size}: lower train_dataloader.batch_size, or set '
                 'train_dataloader.drop_last=False.')
+
+
+def _never_ends(loader: DataLoader) -> bool:
+    return isinstance(getattr(loader.batch_sampler, 'sampler', None), InfiniteSampler)
 
 
 @contextmanager

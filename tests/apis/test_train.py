@@ -17,7 +17,7 @@ from PIL import Image
 
 from addp_mm.apis import machine
 from addp_mm.apis.train import test_config as config_of_test
-from addp_mm.apis.train import train_config
+from addp_mm.apis.train import train, train_config
 from addp_mm.cli import train as cli_train
 from addp_mm.registry import HOOKS, METRICS
 from tests.helpers.tiny_training import make_config, write_images
@@ -131,6 +131,17 @@ def test_amp_flag(tmp_path, kind, expected):
     cfg = merged(write_config(tmp_path, optim_wrapper=several), '--amp')
     assert cfg.optim_wrapper.first.type == cfg.optim_wrapper.second.type == expected
     assert 'type' not in cfg.optim_wrapper
+
+
+def test_an_endless_sampler_and_epochs(config_file, capsys):
+    endless = 'train_dataloader.sampler.type=InfiniteSampler'
+    assert run('train', config_file, '--cfg-options', endless) == 2
+    assert 'InfiniteSampler, whose epochs never end' in capsys.readouterr().err
+    cfg = train_config(config_file, work_dir='out', cfg_options={
+        'train_dataloader.sampler.type': 'InfiniteSampler',
+        'train_cfg': dict(_delete_=True, by_epoch=False, max_iters=2),
+        'default_hooks.checkpoint.by_epoch': False})
+    assert train(cfg).iter == 2
 
 
 def test_auto_scale_lr_flag(tmp_path):
