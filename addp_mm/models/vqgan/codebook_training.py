@@ -45,7 +45,8 @@ class CodebookTraining(nn.Module):
             appendix A.1: 0.99). None: the codes are moved by the gradient of the codebook loss.
         revive_after: A code that no place took for so many iterations in a row is set to the
             encoder's output at a random place of the batch. None: never.
-        init_from_data: Set all codes in that way at the first iteration of a fresh training.
+        init_from_data: Set all codes in that way at the first iteration of a fresh training, unless
+            they were loaded.
         window: Iterations over which the use is measured for the log.
 
     Raises:
@@ -88,7 +89,7 @@ class CodebookTraining(nn.Module):
         if not self._all_finite(points):        # the step will be left out: so is what it changes
             return codebook.lookup(codebook.assign(latents.detach().nan_to_num()))
         if self.iterations == 0:
-            self._start(codebook.embedding.weight, points)
+            self._start(codebook, points)
         token_ids = codebook.assign(latents.detach())
         codes = codebook.lookup(token_ids)
         with torch.no_grad():
@@ -124,8 +125,9 @@ class CodebookTraining(nn.Module):
         return self.idle >= self.iterations.clamp(max=self.window)
 
     @torch.no_grad()
-    def _start(self, weight: Tensor, points: Tensor) -> None:
-        if self.init_from_data:
+    def _start(self, codebook: Codebook, points: Tensor) -> None:
+        weight = codebook.embedding.weight
+        if self.init_from_data and not codebook.is_loaded:
             weight.copy_(_draw(points, len(weight)))
         if self.ema_decay is not None:
             self.ema_sizes.fill_(1)

@@ -5,6 +5,7 @@ Shapes: N images of H x W pixels, RGB in [0, 1]; K codes of C dims; (h, w) token
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from einops import rearrange
@@ -25,12 +26,22 @@ class Codebook(nn.Module):
     Args:
         num_codes: Number K of codes.
         code_dims: Length C of a code.
+
+    Attributes:
+        is_loaded: Whether the codes are those of a file.
     """
 
     def __init__(self, num_codes: int, code_dims: int) -> None:
         super().__init__()
+        self.is_loaded = False
         self.embedding = nn.Embedding(num_codes, code_dims)
         nn.init.uniform_(self.embedding.weight, -1 / num_codes, 1 / num_codes)
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        codes = state_dict.get(f'{prefix}embedding.weight')
+        if codes is not None and codes.shape == self.embedding.weight.shape:
+            self.is_loaded = True
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def assign(self, latents: Tensor) -> Tensor:
         """Nearest code of each place, always computed in float32.

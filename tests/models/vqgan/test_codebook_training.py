@@ -173,6 +173,20 @@ def test_codes_start_from_the_data_once():
     torch.testing.assert_close(rows_of(codebook), first)
 
 
+def test_codes_of_a_file_stay():
+    file = {f'tokenizer.{k}': v for k, v in random_codebook().state_dict().items()}
+    codebook = nn.ModuleDict(dict(tokenizer=Codebook(NUM_CODES, CODE_DIMS)))
+    codebook.load_state_dict(file)
+    training = CodebookTraining(NUM_CODES, CODE_DIMS, init_from_data=True, ema_decay=0.99)
+    training(codebook['tokenizer'], torch.full((1, CODE_DIMS, 4, 1), 9.))
+    moved = rows_of(codebook['tokenizer']) != file['tokenizer.embedding.weight']
+    assert moved.all(dim=1).sum() == 1, 'the one that was taken'
+    with pytest.raises(RuntimeError, match='size mismatch'):
+        (other := Codebook(NUM_CODES, CODE_DIMS)).load_state_dict(
+            Codebook(NUM_CODES + 1, CODE_DIMS).state_dict())
+    assert not other.is_loaded
+
+
 def test_fewer_places_than_codes_are_taken_more_than_once():
     codebook = random_codebook()
     points = torch.randn(2, CODE_DIMS)

@@ -137,7 +137,7 @@ def test_the_joint_step_moves_each_network_by_its_own_gradient():
 
     # Plain: both gradients taken one after the other, in a copy of the forward pass.
     latents = model.tokenizer.encoder(images)
-    model.codebook_training._start(model.tokenizer.quantize.embedding.weight,
+    model.codebook_training._start(model.tokenizer.quantize,
                                    latents.detach().permute(0, 2, 3, 1).reshape(-1, CODE_DIMS))
     model.codebook_training.init_from_data = False
     tokenizer[-1] = model.tokenizer.quantize.embedding.weight.detach().clone()
@@ -265,6 +265,15 @@ def test_another_order_of_colours_is_said(monkeypatch: pytest.MonkeyPatch):
     assert not said
     build(data_preprocessor=dict(TO_UNIT_RANGE, to_rgb=False))
     assert len(said) == 1 and 'the tokenizer RGB' in said[0]
+
+
+def test_a_tokenizer_of_a_file_is_trained_on(tmp_path: Path):
+    trained = {k: v for k, v in build().state_dict().items() if k.startswith('tokenizer.')}
+    torch.save(dict(state_dict=trained), tmp_path / 'tokenizer.pth')
+    model = build(init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'tokenizer.pth')))
+    model.loss(images_of(tiny_batch()))
+    assert torch.equal(model.tokenizer.quantize.embedding.weight,
+                       trained['tokenizer.quantize.embedding.weight'])
 
 
 def test_a_run_logs_validates_draws_and_leaves_a_tokenizer_to_freeze(tmp_path: Path):
