@@ -163,6 +163,8 @@ def train_config(config: str | Path | Config, work_dir: str | Path | None = None
             if 'Amp' not in str(wrapper.get('type')):
                 wrapper.type = 'AmpOptimWrapper'
                 wrapper.setdefault('loss_scale', 'dynamic')
+            elif str(wrapper.get('dtype')) in ('float32', 'torch.float32'):
+                del wrapper.dtype       # the default of the wrapper is a half precision
     if resume:
         _set_resume(cfg, resume)
     if auto_scale_lr:

@@ -133,6 +133,15 @@ def test_amp_flag(tmp_path, kind, expected):
     assert 'type' not in cfg.optim_wrapper
 
 
+@pytest.mark.parametrize('dtype, expected', [('float32', None), ('float16', 'float16')])
+def test_amp_flag_of_a_wrapper_in_full_precision(tmp_path, dtype, expected):
+    wrapper = dict(type='PortableAmpOptimWrapper', dtype=dtype,
+                   optimizer=dict(type='SGD', lr=0.1))
+    config = write_config(tmp_path, optim_wrapper=wrapper)
+    assert merged(config, '--amp').optim_wrapper.get('dtype') == expected
+    assert merged(config).optim_wrapper.dtype == dtype
+
+
 def test_an_endless_sampler_and_epochs(config_file, capsys):
     endless = 'train_dataloader.sampler.type=InfiniteSampler'
     assert run('train', config_file, '--cfg-options', endless) == 2
