@@ -66,22 +66,61 @@ def _look_at_validation(cfg: Config) -> Iterator[str]:
                'validated.')
 
 
+def look_at_other_schedules(cfg: Config, epoch_length: int) -> list[str]:
+    """What :func:`check_numbers` cannot know: the end of schedules that do not count as the loop.
+
+    Args:
+        cfg: The config of a training.
+        epoch_length: Iterations in an epoch.
+
+    Returns:
+        What may be right but surprises, a sentence each.
+    """
+    if not cfg.get('train_cfg'):
+        return []
+    unit, length = _length(cfg)
+    counts_epochs = unit == 'epochs'
+    ends = [(end * (1 if counts_epochs else epoch_length), kind)
+            for end, kind in _ends(cfg, by_epoch=not counts_epochs)]
+    return list(_look_at_end(ends, length * (epoch_length if counts_epochs else 1), 'iterations'))
+
+
 def _look_at_schedules(cfg: Config) -> Iterator[str]:
     """A rate that stops to fall before the end, or never falls as far as it should."""
+    unit, length = _length(cfg)
+    yield from _look_at_end(_ends(cfg, by_epoch=unit == 'epochs'), length, unit)
+    kinds = {str(schedule.get('type')) for schedule in _schedules(cfg) if unit == 'iterations'
+             and _counts_epochs(schedule) and not schedule.get('convert_to_iter_based')}
+    for kind in sorted(kinds):
+        yield (f'The schedule {kind} counts epochs, the training iterations: the rate stays where '
+               'it starts. Set its by_epoch=False, and begin and end in iterations.')
+
+
+def _look_at_end(ends: list[tuple[float, str]], length: int, unit: str) -> Iterator[str]:
+    end, kind = max(ends, default=(math.inf, ''))
+    if end not in (length, math.inf) and _FALLING.search(kind):
+        yield (f'The schedule {kind} ends at {end}, the training at {length} {unit}: set '
+               'both alike, unless the rate is to stay at its last value, or not to reach it.')
+
+
+def _ends(cfg: Config, by_epoch: bool) -> list[tuple[float, str]]:
+    """End and type of the schedules that count epochs, or of those that count iterations."""
+    return [(schedule.get('end', math.inf), str(schedule.get('type')))
+            for schedule in _schedules(cfg) if _counts_epochs(schedule) == by_epoch
+            and isinstance(schedule.get('end', math.inf), (int, float))]
+
+
+def _counts_epochs(schedule: Mapping[str, Any]) -> bool:
+    return bool(schedule.get('by_epoch', True))
+
+
+def _schedules(cfg: Config) -> list[Mapping[str, Any]]:
     schedules = cfg.get('param_scheduler') or []
     if isinstance(schedules, dict):
         schedules = [schedules] if 'type' in schedules else [
             schedule for part in schedules.values()
             for schedule in (part if isinstance(part, list) else [part])]
-    unit, length = _length(cfg)
-    same_unit = [schedule for schedule in schedules if isinstance(schedule, dict)
-                 and schedule.get('by_epoch', True) == (unit == 'epochs')
-                 and isinstance(schedule.get('end', math.inf), (int, float))]
-    ends = [(schedule.get('end', math.inf), str(schedule.get('type'))) for schedule in same_unit]
-    end, kind = max(ends, default=(math.inf, ''))
-    if end not in (length, math.inf) and _FALLING.search(kind):
-        yield (f'The schedule {kind} ends at {end}, the training at {length} {unit}: set '
-               'both alike, unless the rate is to stay at its last value, or not to reach it.')
+    return [schedule for schedule in schedules if isinstance(schedule, dict)]
 
 
 def _look_at_rate(optimizer: Mapping[str, Any]) -> Iterator[str]:

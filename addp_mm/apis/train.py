@@ -28,7 +28,7 @@ from ..engine.hooks import CheckpointFitHook
 from ..error_origin import places
 from ..generation import ImageGenerator
 from .check_config import check_custom_keys, check_settings, set_options
-from .check_numbers import check_numbers
+from .check_numbers import check_numbers, look_at_other_schedules
 from .freed_memory import keep_freed_memory
 from .library_scopes import (
     add_test_time_augmentation,
@@ -70,6 +70,8 @@ def _train(cfg: Config) -> Runner | FlexibleRunner:
     check_custom_keys(runner.cfg, runner.model)
     _check_sampler(runner.model)
     check_data(runner, 'train', 'val')
+    for warning in look_at_other_schedules(runner.cfg, len(runner.train_dataloader)):
+        runner.logger.warning(warning)
     if isinstance(runner, FlexibleRunner):      # it loads before any hook is called
         runner.call_hook('choose_checkpoint')
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 import pytest
 from mmengine.config import Config
 
-from addp_mm.apis.check_numbers import check_numbers
+from addp_mm.apis.check_numbers import check_numbers, look_at_other_schedules
 from addp_mm.apis.model_source import find_shipped
 from addp_mm.config_file import read_config_file
 
@@ -75,6 +75,27 @@ def test_a_schedule_of_another_length(schedule: dict, is_said: bool):
     for schedules in ([warm_up, schedule], dict(generator=[warm_up, schedule], other=[warm_up])):
         found = check_numbers(training(param_scheduler=schedules))
         assert len(found) == is_said and ('ends at' in ''.join(found)) == is_said
+
+
+@pytest.mark.parametrize('schedule, loop, said', [
+    (dict(end=20, by_epoch=False), dict(max_epochs=2), ''),
+    (dict(by_epoch=False, T_max=3), dict(max_epochs=2), ''),
+    (dict(end=2, by_epoch=False), dict(max_epochs=2), 'ends at 2, the training at 20 iterations'),
+    (dict(end=2), dict(max_epochs=2), ''),
+    (dict(end=2, convert_to_iter_based=True), dict(max_iters=20), ''),
+    (dict(end=3, convert_to_iter_based=True), dict(max_iters=20), 'ends at 30, the training at')])
+def test_a_schedule_in_the_other_unit(schedule: dict, loop: dict, said: str):
+    cfg = training(param_scheduler=dict(type='CosineAnnealingLR', **schedule))
+    cfg.train_cfg, cfg.default_hooks = loop, {}
+    found = look_at_other_schedules(cfg, epoch_length=10)
+    assert len(found) == bool(said) and said in ''.join(found)
+    assert not check_numbers(cfg)
+
+
+def test_a_schedule_that_never_moves():
+    cfg = training(param_scheduler=[dict(type='PolyLR'), dict(type='LinearLR', by_epoch=False)])
+    cfg.train_cfg, cfg.default_hooks = BY_ITERATION, {}
+    assert [said[:33] for said in check_numbers(cfg)] == ['The schedule PolyLR counts epochs']
 
 
 @pytest.mark.parametrize('name', [

@@ -153,6 +153,14 @@ def test_an_endless_sampler_and_epochs(config_file, capsys):
     assert train(cfg).iter == 2
 
 
+def test_a_schedule_of_iterations_is_compared_with_the_epochs(config_file):
+    cfg = train_config(config_file, work_dir='out', cfg_options={
+        'param_scheduler.end': 2, 'train_cfg.max_epochs': 1})
+    train(cfg)
+    log = next(Path('out').glob('*/*.log')).read_text()
+    assert 'CosineAnnealingLR ends at 2, the training at 4 iterations' in log
+
+
 def test_auto_scale_lr_flag(tmp_path):
     cfg = merged(write_config(tmp_path, auto_scale_lr=dict(base_batch_size=4)), '--auto-scale-lr')
     assert cfg.auto_scale_lr.enable
