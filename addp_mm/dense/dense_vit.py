@@ -48,8 +48,9 @@ class DenseViT(ADDPViT):
 
     Its output is the tuple of the feature maps (N, D, h, w) after ``out_indices``. Images may have
     any size: the patch embedding fills them up with zeros, at the bottom and on the right, to whole
-    patches (that is, with the mean colour: h = ceil(H / patch_size)), and the table of absolute
-    positions is resized to the grid. There is no dropout but that of whole paths (paper Tabs. 18
+    patches (that is, with the mean colour: h = ceil(H / patch_size)), so that a place of the map
+    stands for ``patch_size`` pixels, as detectors expect it. The table of absolute positions is
+    resized to the grid. There is no dropout but that of whole paths (paper Tabs. 18
     and 19).
 
     Args:

@@ -4,11 +4,15 @@ Shapes: N images, (h, w) patch grid, L = h * w, D embedding dims.
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from mmengine.registry import MODELS
+from mmpretrain.models.utils import to_2tuple
 from torch import Tensor, nn
 
+from ..diffusion import NoisySample
+from ..models.layers import TokenPatchEmbed
 from .attention import PositionBiasAttention
 from .dense_vit import DenseViT
 
@@ -20,7 +24,9 @@ TAPS = {12: (3, 5, 7, 11), 24: (7, 11, 15, 23)}
 class ADDPUperViT(DenseViT):
     """ADDP's encoder with BEiT's relative position bias and four taps.
 
-    The output is a tuple of four feature maps (N, D, h, w), for mmseg's ``Feature2Pyramid``. Other
+    The output is a tuple of four feature maps (N, D, h, w), for mmseg's ``Feature2Pyramid``. Images
+    that are no whole patches are resized to the next size that is: the heads of mmseg stretch their
+    maps to the size of the image, and would move everything if some of a map lay beside it. Other
     grids than that of ``img_size`` resize the absolute positions (bicubic) and the bias (see
     ``resize_bias_table``), when weights are loaded and for every image.
 
@@ -66,6 +72,21 @@ class ADDPUperViT(DenseViT):
             raise ValueError(f'out_indices must lie in [0, {self.num_layers}), the layers of this '
                              f'arch, got {tuple(taps)}.')
         return tuple(taps)
+
+    def forward(self, images: Tensor, noisy_sample: NoisySample | None = None) -> tuple[Tensor]:
+        """Encode normalised images (N, 3, H, W); see the class and its parent."""
+        size = tuple(images.shape[2:])
+        whole = tuple(math.ceil(side / patch) * patch for side, patch in zip(
+            size, self._patch_sizes(), strict=True))
+        if size != whole:
+            images = nn.functional.interpolate(images, whole, mode='bilinear')
+        return super().forward(images, noisy_sample)
+
+    def _patch_sizes(self) -> tuple[int, int]:
+        """Height and width of a patch."""
+        if isinstance(self.patch_embed, TokenPatchEmbed):
+            return to_2tuple(self.patch_embed.tokenizer.description.stride)
+        return self.patch_embed.projection.stride
 
     def apply_layer(self, layer: nn.Module, tokens: Tensor, grid_size: tuple[int, int]) -> Tensor:
         """Apply one layer; see the parent."""

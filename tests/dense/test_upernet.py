@@ -13,6 +13,7 @@ from addp_mm.dense import ADDPUperViT
 from addp_mm.dense.position_bias import kept_distance_index, resize_bias_table
 from addp_mm.models.addp import ADDPViT
 from tests.helpers.dense_peers import ARCH, assert_equal, outputs_and_grads, randomize
+from tests.helpers.tiny import save_tiny_weights, tiny_tokenizer_cfg
 
 SIZES = dict(arch=ARCH, img_size=64, patch_size=8, out_indices=(0, 1, 2, 3))
 IN_MMSEG = {'attn.gamma1.weight': 'gamma_1', 'ffn.gamma2.weight': 'gamma_2'}
@@ -68,6 +69,24 @@ def test_other_sizes_equal_the_definition(image_size: tuple[int, int], with_cls_
         assert_equal(a, b)
     for name, grad in want_grads.items():
         assert_equal(got_grads[name], grad, name)
+
+
+@pytest.mark.parametrize('size', [(33, 41), (9, 64)])
+def test_a_map_covers_the_image_and_no_more(size: tuple[int, int]):
+    """Heads of mmseg stretch a map to the image: what lies at its end must stay there."""
+    model = build()
+    images = torch.randn(1, 3, *size)
+    whole = [-(-side // 8) * 8 for side in size]
+    resized = nn.functional.interpolate(images, whole, mode='bilinear')
+    for a, b in zip(model(images), model(resized), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_token_patches_cover_the_image_as_well(tmp_path: Path):
+    path = save_tiny_weights(tmp_path)['tokenizer']
+    model = build(patch_size=None, tokenizer=dict(model=tiny_tokenizer_cfg(), checkpoint=path))
+    stride = model.patch_embed.tokenizer.description.stride
+    assert model(torch.randn(1, 3, 33, 64))[0].shape[2:] == (32 // stride + 1, 64 // stride)
 
 
 def test_a_smaller_image_has_the_same_biases():
