@@ -83,12 +83,27 @@ def load_encoder(encoder: nn.Module, checkpoint: str, prefix: str | None = None)
     """
     content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu', logger='silent')
     try:
-        conversion = find_encoder(encoder, state_dict_of(content, checkpoint), prefix)
-        load = _load(encoder, conversion)
+        weights, load = fit_encoder(
+            encoder, find_encoder(encoder, state_dict_of(content, checkpoint), prefix))
+        _load(encoder, weights)
     except ValueError as error:
         raise ValueError(f'{checkpoint} does not fit the {type(encoder).__name__}: '
                          f'{error}') from error
     _check_loaded(encoder, load.loaded, checkpoint)
+    say_what_was_loaded(encoder, load, checkpoint, getattr(encoder, 'frozen_stages', -1) > 0)
+    return load
+
+
+def say_what_was_loaded(encoder: nn.Module, load: EncoderLoad, checkpoint: str,
+                        is_frozen: bool) -> None:
+    """Say in one line of the log what was loaded, and warn where features are others by it.
+
+    Args:
+        encoder: The encoder.
+        load: What was done.
+        checkpoint: What to call the file.
+        is_frozen: Whether the encoder will not learn to do without what was left out.
+    """
     logger = MMLogger.get_current_instance()
     logger.info(f'{type(encoder).__name__} from {checkpoint}: {load}')
     positions = [name for name in load.left_out if fnmatchcase(name, 'layers.*rel*pos*')]
@@ -96,11 +111,10 @@ def load_encoder(encoder: nn.Module, checkpoint: str, prefix: str | None = None)
         logger.warning(f'{checkpoint} was trained with relative positions, which the '
                        f'{type(encoder).__name__} does not have: {len(positions)} tables '
                        f'({listed(positions)}) are left out, and its features are others.')
-    if getattr(encoder, 'frozen_stages', -1) > 0 and 'pre_norm.weight' in load.left_out:
+    if is_frozen and 'pre_norm.weight' in load.left_out:
         logger.warning(f'{checkpoint} was trained with pre_norm, which the frozen '
                        f'{type(encoder).__name__} does not have: its features are others. Set '
                        'pre_norm=True to read them as they were pre-trained.')
-    return load
 
 
 def find_encoder(encoder: nn.Module, weights: Mapping[str, Tensor],
@@ -122,24 +136,40 @@ def find_encoder(encoder: nn.Module, weights: Mapping[str, Tensor],
     return convert_to_encoder(weights, prefix, reads_tokens_of)
 
 
-def _load(encoder: nn.Module, conversion: Conversion) -> EncoderLoad:
+def fit_encoder(encoder: nn.Module,
+                conversion: Conversion) -> tuple[dict[str, Tensor], EncoderLoad]:
+    """Bring the tensors of a file into the form in which an encoder loads them.
+
+    Args:
+        encoder: The encoder; nothing is loaded.
+        conversion: What :func:`find_encoder` found.
+
+    Returns:
+        The tensors, and what will be done with them.
+
+    Raises:
+        ValueError: If tensors of the encoder are missing, or the file is of a deeper encoder.
+    """
     own = encoder.state_dict()
     given = fold_layer_scales(conversion.weights, own)
     new = _check_names(own, given, getattr(encoder, 'new_parameters', ()))
-    try:
-        encoder.load_state_dict(_fit_position_table(encoder, given), strict=False)
-    except RuntimeError as error:
-        mismatches = [line.strip() for line in str(error).splitlines() if 'mismatch' in line]
-        raise ValueError('it is of another architecture. '
-                         f'{" ".join(mismatches[:3]) or error}') from error
     loaded = tuple(name for name in own if name in given)
-    return EncoderLoad(
+    return _fit_position_table(encoder, given), EncoderLoad(
         loaded=loaded,
         resized=tuple(name for name in loaded if given[name].shape != own[name].shape or (
             'pos' in name and noted_grid(given, name) != noted_grid(own, name)
             and noted_grid(given, name) is not None)),
         left_out=(*(name for name in given if name not in own), *conversion.dropped),
         new=new)
+
+
+def _load(encoder: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    try:
+        encoder.load_state_dict(weights, strict=False)
+    except RuntimeError as error:
+        mismatches = [line.strip() for line in str(error).splitlines() if 'mismatch' in line]
+        raise ValueError('it is of another architecture. '
+                         f'{" ".join(mismatches[:3]) or error}') from error
 
 
 def _check_names(own: Iterable[str], given: Mapping[str, Tensor],

@@ -11,7 +11,8 @@ from mmpretrain.models.classifiers import ImageClassifier
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
-from ..checkpoints import find_encoder
+from ..checkpoints import find_encoder, fit_encoder, say_what_was_loaded
+from ..checkpoints.module_notes import with_notes
 from ..registry import MODELS
 
 
@@ -116,12 +117,11 @@ class KNNClassifier(ImageClassifier):
 
     def _take_encoder(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
         """Put the encoder of whatever checkpoint there is in the place of the checkpoint."""
-        inner = {name[len(prefix):]: tensor for name, tensor in state_dict.items()
-                 if name.startswith(prefix)}
-        encoder = find_encoder(self.backbone, inner).weights
-        wanted = self.backbone.state_dict()
-        missing = [name for name in wanted
-                   if name not in encoder and not any(
+        names = {name[len(prefix):]: name for name in state_dict if name.startswith(prefix)}
+        inner = {new: state_dict[name] for new, name in names.items()}
+        found = find_encoder(self.backbone, with_notes(inner, state_dict, names))
+        missing = [name for name in self.backbone.state_dict()
+                   if name not in found.weights and not any(
                        fnmatchcase(f'backbone.{name}', pattern) for pattern in self.new_parameters)]
         if missing:
             raise ValueError(
@@ -129,8 +129,9 @@ class KNNClassifier(ImageClassifier):
                 f'tensors are missing, the first is {missing[0]}. Name a checkpoint of the same '
                 'architecture; one that never had a norm behind its position table needs '
                 'model.backbone.pre_norm=False.')
-        for name in [n for n in state_dict if n.startswith(prefix)]:
+        weights, load = fit_encoder(self.backbone, found)
+        say_what_was_loaded(self.backbone, load, 'the checkpoint', is_frozen=True)
+        for name in names.values():
             del state_dict[name]
-        state_dict.update({f'{prefix}backbone.{name}': encoder[name]
-                           for name in wanted if name in encoder})
+        state_dict.update({f'{prefix}backbone.{name}': weights[name] for name in load.loaded})
         self._encoded = None

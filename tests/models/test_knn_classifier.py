@@ -6,12 +6,16 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.runner.checkpoint import load_state_dict
 
 from addp_mm.registry import MODELS
 from tests.helpers.tiny import STRIDE, build_model, tiny_addp_cfg
 from tests.helpers.tiny_recognition import ARCH, NUM_CLASSES, write_classes
+
+BACKBONE = dict(type='ADDPViT', arch=ARCH, img_size=32, patch_size=STRIDE, pre_norm=False,
+                final_norm=False, drop_rate=0., out_type='avg_featmap')
 
 
 def knn(folder: Path, **options):
@@ -23,9 +27,7 @@ def knn(folder: Path, **options):
         collate_fn=dict(type='default_collate'),
         dataset=dict(type='ImageFolder', data_root=str(folder), data_prefix='train',
                      with_label=True, test_mode=True, pipeline=pipeline))
-    backbone = dict(type='ADDPViT', arch=ARCH, img_size=32, patch_size=STRIDE, pre_norm=False,
-                    final_norm=False, drop_rate=0., out_type='avg_featmap')
-    cfg = dict(type='KNNClassifier', backbone=backbone, gallery=gallery, num_classes=NUM_CLASSES,
+    cfg = dict(type='KNNClassifier', backbone=BACKBONE, gallery=gallery, num_classes=NUM_CLASSES,
                num_neighbors=3, data_preprocessor=dict(mean=[127.] * 3, std=[60.] * 3)) | options
     return MODELS.build(Config(cfg)).eval()
 
@@ -77,10 +79,34 @@ def test_a_checkpoint_without_the_encoder_stops(tmp_path: Path):
 
 def test_the_norm_must_be_in_the_checkpoint(tmp_path: Path):
     plain = knn(tmp_path)
-    backbone = Config(dict(type='ADDPViT', arch=ARCH, img_size=32, patch_size=STRIDE,
-                           pre_norm=True, out_type='avg_featmap', final_norm=False))
+    backbone = dict(BACKBONE, pre_norm=True)
     with pytest.raises(ValueError, match=r'missing, the first is pre_norm.*pre_norm=False'):
         load_state_dict(knn(tmp_path, backbone=backbone), plain.state_dict(), strict=False)
+
+
+def test_a_deeper_encoder_stops(tmp_path: Path):
+    deeper = knn(tmp_path, backbone=dict(BACKBONE, arch=dict(ARCH, num_layers=3)))
+    with pytest.raises(ValueError, match=r'of a deeper encoder, which has layers\.2'):
+        load_state_dict(knn(tmp_path), deeper.state_dict(), strict=False)
+
+
+def test_what_the_encoder_does_without_is_said(tmp_path: Path, caplog):
+    MMLogger.get_current_instance().addHandler(caplog.handler)
+    other = knn(tmp_path, backbone=dict(BACKBONE, pre_norm=True))
+    weights = other.state_dict()
+    table = 'backbone.layers.0.attn.relative_position_bias_table'
+    load_state_dict(knn(tmp_path), {**weights, table: torch.zeros(1)}, strict=False)
+    assert 'trained with pre_norm, which the frozen ADDPViT does not have' in caplog.text
+    assert f'1 tables ({table.removeprefix("backbone.")}) are left out' in caplog.text
+
+
+def test_scales_of_layers_are_folded(tmp_path: Path):
+    model, weights = knn(tmp_path), knn(tmp_path).state_dict()
+    scales = {f'backbone.layers.{i}.{name}.weight': torch.full((ARCH['embed_dims'], ), 2.)
+              for i in range(2) for name in ('attn.gamma1', 'ffn.gamma2')}
+    load_state_dict(model, {**weights, **scales}, strict=False)
+    name = 'layers.1.attn.proj.weight'
+    assert torch.equal(model.backbone.state_dict()[name], 2 * weights[f'backbone.{name}'])
 
 
 def test_more_neighbours_than_images(tmp_path: Path):
