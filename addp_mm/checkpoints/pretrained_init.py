@@ -36,7 +36,9 @@ from .fit import (
 )
 from .module_notes import noted_grid, with_notes
 from .position_tables import fit_encoder_table
-from .weight_files import state_dict_of
+from .run_settings import OTHER_MODEL
+from .trained_encoder import other_heads
+from .weight_files import meta_of, state_dict_of
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,9 @@ class EncoderLoad:
 def load_encoder(encoder: nn.Module, checkpoint: str, prefix: str | None = None) -> EncoderLoad:
     """Load the weights of an encoder and say in one line of the log what was done.
 
+    A warning says where the features are others than those of the pre-training, though the tensors
+    fit: by other heads, or by what is left out.
+
     The file may be a checkpoint of our pre-training, of a fine-tuned classifier, of mmdet or of
     mmseg, an encoder alone, or a released ADDP; for an encoder that reads tokens a MAGE, ours or
     released. Position tables are resized to the encoder's grid. ``pre_norm`` is left out for an
@@ -90,6 +95,11 @@ def load_encoder(encoder: nn.Module, checkpoint: str, prefix: str | None = None)
         raise ValueError(f'{checkpoint} does not fit the {type(encoder).__name__}: '
                          f'{error}') from error
     _check_loaded(encoder, load.loaded, checkpoint)
+    meta = meta_of(content)
+    if changes := other_heads(meta, encoder):
+        MMLogger.get_current_instance().warning(OTHER_MODEL.format(checkpoint, changes))
+    if isinstance(encoder, PretrainedEncoder):
+        encoder.pretrained = (checkpoint, meta)
     say_what_was_loaded(encoder, load, checkpoint, getattr(encoder, 'frozen_stages', -1) > 0)
     return load
 
@@ -310,9 +320,11 @@ class PretrainedEncoder:
     Attributes:
         new_parameters: Patterns (of ``fnmatch``) of parameters that no pre-training has, which may
             be missing from its file and keep their start values.
+        pretrained: The file that was loaded, and what it says about its weights.
     """
 
     new_parameters: tuple[str, ...] = ()
+    pretrained: tuple[str, dict] = ('', {})
     is_init: bool                                               # of the BaseModule
     init_cfg: dict | list[dict] | None
 

@@ -108,14 +108,9 @@ def other_model(meta: Mapping[str, Any] | None, cfg: Config | None) -> str:
         The differences in words; empty if there are none, or the checkpoint has no config, or one
         of another kind of model.
     """
-    text = (meta or {}).get('cfg')
-    if not (isinstance(text, str) and cfg):
-        return ''
-    try:
-        earlier, now = _model_of(read_settings(text)), _model_of(settings_of(cfg))
-    except ValueError:      # of another library, in another form
-        return ''
-    if _class_name(earlier.get('type')) != _class_name(now.get('type')):
+    earlier = trained_model(meta)
+    now = _read_model(cfg.pretty_text) if cfg else {}
+    if not (earlier and now) or class_name(earlier.get('type')) != class_name(now.get('type')):
         return ''
     return in_words(_of_results(earlier, now))
 
@@ -128,18 +123,25 @@ def other_part(meta: Mapping[str, Any] | None, part: Mapping[str, Any], kind: ty
         part: The present config of the part.
         kind: Its class, which knows the defaults.
     """
-    text = (meta or {}).get('cfg')
-    if not isinstance(text, str):
-        return ''
-    try:
-        earlier = _model_of(read_settings(text))
-        now = settings_of(Config(dict(model=part)))['model']
-    except ValueError:
+    earlier, now = trained_model(meta), _read_model(Config(dict(model=part)).pretty_text)
+    if not (earlier and now):
         return ''
     found = [_of_results(_with_defaults(trained, kind), _with_defaults(now, kind))
-             for trained in _parts_of(earlier, _class_name(now['type']))]
+             for trained in _parts_of(earlier, class_name(now['type']))]
     least = min(found, key=len, default={})
     return in_words({name.removeprefix('model.'): pair for name, pair in least.items()})
+
+
+def trained_model(meta: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The settings of the model that a checkpoint was written of, with its preprocessor.
+
+    Args:
+        meta: The meta data of the checkpoint.
+
+    Returns:
+        The settings; empty if the checkpoint has no config, or one of another library's form.
+    """
+    return _read_model((meta or {}).get('cfg'))
 
 
 def model_settings(cfg: Config | None) -> dict[str, Any]:
@@ -161,6 +163,13 @@ def in_words(found: Differences) -> str:
               for name, (earlier, now) in list(found.items())[:_LISTED]]
     more = [f'{len(found) - _LISTED} more'] if len(found) > _LISTED else []
     return '; '.join([*listed, *more])
+
+
+def _read_model(text: Any) -> dict[str, Any]:
+    try:
+        return _model_of(read_settings(text)) if isinstance(text, str) else {}
+    except ValueError:
+        return {}
 
 
 def _model_of(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -188,7 +197,7 @@ def _with_defaults(part: Mapping[str, Any], kind: type) -> dict[str, Any]:
 def _parts_of(settings: Any, kind: str) -> Iterator[dict[str, Any]]:
     """The configs in a config that are of a class, by its name."""
     if isinstance(settings, dict):
-        if _class_name(settings.get('type')) == kind:
+        if class_name(settings.get('type')) == kind:
             yield settings
         for part in settings.values():
             yield from _parts_of(part, kind)
@@ -201,14 +210,14 @@ def _is_of_results(name: str) -> bool:
 
 
 def _is_same_class(name: str, earlier: Any, now: Any) -> bool:
-    return name.endswith('.type') and _class_name(earlier) == _class_name(now)
+    return name.endswith('.type') and class_name(earlier) == class_name(now)
 
 
 def _averages(settings: Mapping[str, Any]) -> dict[str, Any] | None:
     """The hooks that put an average into the place of the weights, by the names of their types."""
     hooks = [*(settings.get('custom_hooks') or ()),
              *(settings.get('default_hooks') or {}).values()]
-    named = {_class_name(hook['type']): hook for hook in hooks
+    named = {class_name(hook['type']): hook for hook in hooks
              if isinstance(hook, dict) and 'type' in hook}
     known = {kind.__name__ for kind in _with_subclasses(EMAHook)}
     # An earlier run's class may not be imported now.
@@ -216,7 +225,7 @@ def _averages(settings: Mapping[str, Any]) -> dict[str, Any] | None:
             if name in known or name.endswith(EMAHook.__name__)} or None
 
 
-def _class_name(kind: Any) -> str:
+def class_name(kind: Any) -> str:
     """'EMAHook' of 'mmpretrain.EMAHook'."""
     return str(kind).rpartition('.')[2]
 

@@ -46,19 +46,14 @@ def write_dense_configs(found: LabelledImages, annotations: Path, pretrained: Pa
     checkpoint = pretrained / 'addp' / f'epoch_{encoder.train_cfg.max_epochs}.pth'
     if not checkpoint.is_file():
         raise FileNotFoundError(f'{checkpoint} is not there yet: let the pre-training end first.')
-    arch = encoder.model.backbone.arch
-    start = arch if isinstance(arch, str) else 'small'
-    if start not in STARTS:
-        raise ValueError(f'The encoder of {config} is {start!r}, and there are configs for '
-                         f'{list(STARTS)}: change those of configs/mmdet and configs/mmseg.')
+    starts = _starts(encoder.model.backbone.arch, config)
     changes = (_detection_changes(found, annotations), _segmentation_changes(found, annotations))
     paths = [annotations / 'mask-rcnn.py', annotations / 'upernet.py']
     for path in filter(Path.is_file, paths):
         _check_start(path, checkpoint)
-    for path, name, change in zip(paths, STARTS[start], changes, strict=True):
+    for path, cfg, change in zip(paths, starts, changes, strict=True):
         if path.is_file():
             continue
-        cfg = Config.fromfile(find_shipped('configs') / name, import_custom_modules=False)
         cfg.merge_from_dict(change)
         cfg.merge_from_dict({
             'model.backbone.init_cfg.checkpoint': str(checkpoint.absolute()),
@@ -70,6 +65,19 @@ def write_dense_configs(found: LabelledImages, annotations: Path, pretrained: Pa
             _stretch(cfg)
         write_whole(path, cfg.pretty_text.encode())
     return paths
+
+
+def _starts(arch: str | dict, config: Path) -> list[Config]:
+    """The configs that an encoder of this architecture starts from; ValueError without such."""
+    kind = arch if isinstance(arch, str) else 'small'
+    cfgs = [Config.fromfile(find_shipped('configs') / name, import_custom_modules=False)
+            for name in STARTS.get(kind, ())]
+    is_other = isinstance(arch, dict) and any(
+        cfg.model.backbone.arch.get(name) != size for cfg in cfgs for name, size in arch.items())
+    if not cfgs or is_other:
+        raise ValueError(f'The encoder of {config} is {arch!r}, and there are configs for '
+                         f'{list(STARTS)}: change those of configs/mmdet and configs/mmseg.')
+    return cfgs
 
 
 def _check_start(path: Path, checkpoint: Path) -> None:

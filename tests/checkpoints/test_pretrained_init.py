@@ -75,6 +75,19 @@ def test_a_checkpoint_of_the_pre_training(trained: tuple, prefix: str | None, lo
     assert line_of(log).startswith('loaded 32, resized 0, left out 38 (neck 33, head 5), new 0')
 
 
+def test_other_heads_are_warned_of(trained: tuple, log) -> None:
+    _, path = trained
+    content = torch.load(path)
+    content['meta']['cfg'] = Config(dict(model=dict(backbone=dict(arch=ARCH)))).pretty_text
+    torch.save(content, path)
+    same, other = encoder(), encoder(arch=dict(ARCH, num_heads=4))
+    load_encoder(same, path)
+    assert 'num_heads' not in log.text
+    load_encoder(other, path)
+    assert f'{path} was trained with num_heads 2, now 4. Its weights may give wrong' in log.text
+    assert other.pretrained == (path, content['meta'])
+
+
 def test_fine_tuning_leaves_the_input_norm_out_and_says_so(trained: tuple, log) -> None:
     weights, path = trained
     model = encoder(pre_norm=False, out_type='avg_featmap')

@@ -93,6 +93,9 @@ def test_a_pretraining_that_is_not_there_or_not_done_is_named(found: LabelledIma
     pretrained = write_pretraining(tmp_path / 'large', '"large"')
     with pytest.raises(ValueError, match="is 'large', and there are configs for"):
         write_dense_configs(found, tmp_path, pretrained)
+    other = write_pretraining(tmp_path / 'other', 'dict(embed_dims=96, num_heads=8)')
+    with pytest.raises(ValueError, match="'num_heads': 8}, and there are configs for"):
+        write_dense_configs(found, tmp_path, other)
     (pretrained / 'addp/epoch_3.pth').unlink()
     with pytest.raises(FileNotFoundError, match='epoch_3.pth is not there yet'):
         write_dense_configs(found, tmp_path, pretrained)

@@ -7,10 +7,12 @@ from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel
 from mmengine.runner import BaseLoop, Runner
 
+from ...checkpoints import PretrainedEncoder
 from ...checkpoints.finite_weights import check_finite
 from ...checkpoints.fit import check_complete, check_start, load_what_fits, names_that_fit
 from ...checkpoints.run_settings import OTHER_MODEL, other_model
-from ...checkpoints.weight_files import state_dict_of
+from ...checkpoints.trained_encoder import other_heads, other_input
+from ...checkpoints.weight_files import meta_of, state_dict_of
 from ...registry import HOOKS
 from ..unwrapped import unwrapped
 
@@ -24,9 +26,11 @@ class CheckpointFitHook(Hook):
     Before a test or a validation no tensor may keep its start value. The start values of a
     training (``load_from``) must hold the whole encoder, and other parts whole or not at all; a
     head may have other classes. What starts anew is warned of, and a test of a model whose settings
-    are not those that the checkpoint was trained with. Resuming is left to
-    :class:`AtomicCheckpointHook`. With a ``FlexibleRunner`` it knows the strategies that keep the
-    names of the model: on one device, copied to several, and :class:`FullyShardStrategy`.
+    are not those that the checkpoint was trained with. In all of them, what an encoder's tensors do
+    not show is compared: its heads, and where it does not learn, what its images are normalised
+    with. Resuming is left to :class:`AtomicCheckpointHook`. With a ``FlexibleRunner`` it knows the
+    strategies that keep the names of the model: on one device, copied to several, and
+    :class:`FullyShardStrategy`.
 
     The weights may stand under 'state_dict', 'model' or 'module', be arrays of numpy, or have the
     '_orig_mod.' of ``torch.compile`` in their names.
@@ -48,17 +52,38 @@ class CheckpointFitHook(Hook):
         check_finite(weights, runner._load_from)
         model = unwrapped(runner.model)
         model = model.module if isinstance(model, BaseTTAModel) else model
+        meta, encoder = meta_of(checkpoint), getattr(model, 'backbone', None)
         compare = names_that_fit if _is_spread(strategy) else load_what_fits
         fit = compare(model, weights)
         if trains:
             for note in check_start(model, fit, runner._load_from):
                 runner.logger.warning(note)
+            _warn(runner, runner._load_from, other_heads(meta, encoder))
+            _compare_input(runner, runner._load_from, meta)
             return
         check_complete(model, fit, runner._load_from)
         if fit.left_over:
             runner.logger.warning(f'{runner._load_from}: {fit}.')
-        if changes := other_model(checkpoint.get('meta'), runner.cfg):
-            runner.logger.warning(OTHER_MODEL.format(runner._load_from, changes))
+        _warn(runner, runner._load_from, other_model(meta, runner.cfg)
+              or other_heads(meta, encoder) or other_input(meta, model.data_preprocessor))
+
+    def before_train(self, runner: Runner) -> None:
+        """Compare the input of an encoder that was loaded alone."""
+        encoder = getattr(unwrapped(runner.model), 'backbone', None)
+        if isinstance(encoder, PretrainedEncoder):
+            _compare_input(runner, *encoder.pretrained)
+
+
+def _compare_input(runner: Runner, path: str, meta: dict[str, Any]) -> None:
+    """Warn where a frozen encoder reads images as those of its pre-training were not."""
+    model = unwrapped(runner.model)
+    if getattr(getattr(model, 'backbone', None), 'frozen_stages', -1) > 0:
+        _warn(runner, path, other_input(meta, model.data_preprocessor))
+
+
+def _warn(runner: Runner, path: str, changes: str) -> None:
+    if changes:
+        runner.logger.warning(OTHER_MODEL.format(path, changes))
 
 
 def _is_spread(strategy: Any) -> bool:

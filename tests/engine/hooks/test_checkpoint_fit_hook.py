@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from addp_mm.checkpoints.fit import names_that_fit
 from addp_mm.engine.hooks import CheckpointFitHook
+from addp_mm.models.addp import ADDPViT
 
 
 class TwoParts(BaseModel):
@@ -27,14 +28,31 @@ class TwoParts(BaseModel):
         return dict(loss=outputs.square().mean()) if mode == 'loss' else [outputs]
 
 
-def runner_of(tmp_path: Path, load_from: Path, phase: str,
-              cfg: Config | None = None) -> Runner:
-    loader = dict(dataset=[dict(inputs=torch.ones(2))], batch_size=1,
+class Encoding(BaseModel):
+    """An encoder that may be frozen, and a head."""
+
+    def __init__(self, checkpoint: str | None = None, **kwargs) -> None:
+        super().__init__(dict(type='ImgDataPreprocessor', mean=[1.] * 3, std=[2.] * 3))
+        init_cfg = dict(type='Pretrained', checkpoint=checkpoint) if checkpoint else None
+        arch = dict(embed_dims=8, num_layers=1, num_heads=2, feedforward_channels=8)
+        self.backbone = ADDPViT(arch=arch, img_size=8, patch_size=8, init_cfg=init_cfg, **kwargs)
+        self.head = nn.Linear(8, 1)
+
+    def forward(self, inputs: Tensor, data_samples: None = None, mode: str = 'tensor') -> object:
+        outputs = self.head(self.backbone(inputs)[0].mean((2, 3)))
+        return dict(loss=outputs.square().mean()) if mode == 'loss' else [outputs]
+
+
+def runner_of(tmp_path: Path, load_from: Path | None, phase: str, cfg: Config | None = None,
+              model: BaseModel | None = None) -> Runner:
+    inputs = torch.ones(2) if model is None else torch.ones(3, 8, 8)
+    loader = dict(dataset=[dict(inputs=inputs)], batch_size=1,
                   collate_fn=dict(type='default_collate'), sampler=dict(type='DefaultSampler'))
     phases = dict(train=dict(train_dataloader=loader, train_cfg=dict(by_epoch=True, max_epochs=1),
                              optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.))),
                   test=dict(test_dataloader=loader, test_cfg={}, test_evaluator=[]))
-    runner = Runner(TwoParts(), work_dir=str(tmp_path), load_from=str(load_from),
+    runner = Runner(model or TwoParts(), work_dir=str(tmp_path),
+                    load_from=str(load_from) if load_from else None,
                     experiment_name=f'{tmp_path.name}_{phase}', log_level='ERROR', cfg=cfg,
                     **phases[phase])
     runner.register_hook(CheckpointFitHook(), priority='LOWEST')
@@ -82,6 +100,25 @@ def test_other_settings_of_the_same_sizes(tmp_path: Path, monkeypatch: pytest.Mo
     getattr(runner, phase)()
     assert any('a.pth was trained with model.num_heads 4, now 8' in text
                for text in said) == is_said
+
+
+@pytest.mark.parametrize('phase, starts, frozen, is_said', [
+    ('test', False, -1, True), ('train', False, 1, True), ('train', True, 1, True),
+    ('train', False, -1, False), ('train', True, -1, False)])
+def test_a_frozen_encoder_with_another_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                             phase: str, starts: bool, frozen: int,
+                                             is_said: bool) -> None:
+    path = tmp_path / 'a.pth'
+    cfg = Config(dict(model=dict(type='ADDP', backbone=dict(), data_preprocessor=dict(
+        mean=[1.] * 3, std=[1.] * 3))))
+    torch.save(dict(state_dict=Encoding().state_dict(), meta=dict(cfg=cfg.pretty_text)), path)
+    model = Encoding(str(path) if starts else None, frozen_stages=frozen)
+    runner = runner_of(tmp_path, None if starts else path, phase, model=model)
+    said: list[str] = []
+    monkeypatch.setattr(runner.logger, 'warning', lambda text, *args: said.append(text))
+    getattr(runner, phase)()
+    assert [text for text in said if 'a.pth was trained with std [1.0, 1.0, 1.0], now [2.0,' in
+            text] == said[:is_said]
 
 
 @pytest.mark.parametrize('depth', [1, 3])

@@ -1,0 +1,94 @@
+"""What the features of an encoder depend on though its tensors do not show it: heads and input."""
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from mmpretrain.models.backbones import VisionTransformer
+from torch import nn
+
+from ..registry import MODELS
+from .run_settings import Differences, class_name, in_words, trained_model
+
+_ROUNDED = 3        # decimals of a mean or a deviation, which are kept in float32
+_CHANNELS = ('to_rgb', 'bgr_to_rgb', 'rgb_to_bgr')
+
+
+def other_heads(meta: Mapping[str, Any] | None, encoder: nn.Module) -> str:
+    """How many heads the weights of an encoder were trained with, if they are not its own.
+
+    Args:
+        meta: The meta data of the weights' checkpoint, with a config that has an encoder or a MAGE.
+        encoder: The encoder; only a vision transformer is compared.
+
+    Returns:
+        Both numbers in words; empty if they are the same, or unknown.
+    """
+    if not isinstance(encoder, VisionTransformer):
+        return ''
+    model = trained_model(meta)
+    trained = model.get('backbone') or model.get('token_predictor') or model
+    return _in_words(_heads(trained), dict(num_heads=encoder.arch_settings['num_heads']))
+
+
+def other_input(meta: Mapping[str, Any] | None, preprocessor: nn.Module | None) -> str:
+    """How the images that an encoder was trained on were prepared, if they are now in another way.
+
+    Args:
+        meta: The meta data of the checkpoint of that training.
+        preprocessor: The present data preprocessor.
+
+    Returns:
+        Mean, deviation or conversion of the channels in words; empty if they are the same, or
+        unknown, or the checkpoint is of a model without an encoder of its own, as a MAGE.
+    """
+    model = trained_model(meta)
+    trained = model.get('data_preprocessor')
+    if 'backbone' not in model or not isinstance(trained, dict) or preprocessor is None:
+        return ''
+    return _in_words(_trained_input(trained), _input(preprocessor))
+
+
+def _in_words(trained: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    found: Differences = {name: (value, now[name]) for name, value in trained.items()
+                          if name in now and now[name] != value}
+    return in_words(found)
+
+
+def _heads(trained: Mapping[str, Any]) -> dict[str, int]:
+    arch = trained.get('arch')
+    sizes = VisionTransformer.arch_zoo.get(arch) if isinstance(arch, str) else arch
+    heads = sizes.get('num_heads') if isinstance(sizes, dict) else None
+    return dict(num_heads=heads) if isinstance(heads, int) else {}
+
+
+def _trained_input(settings: Mapping[str, Any]) -> dict[str, Any]:
+    kind = MODELS.module_dict.get(class_name(settings.get('type')))
+    found: dict[str, Any] = {}
+    for name in ('mean', 'std'):
+        values = settings.get(name, _default(kind, name))
+        if values is not None:
+            found[name] = [round(float(value), _ROUNDED) for value in values]
+    found['to_rgb'] = any(settings.get(name, _default(kind, name)) for name in _CHANNELS)
+    return found
+
+
+def _input(preprocessor: nn.Module) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name in ('mean', 'std'):
+        values = getattr(preprocessor, name, None)
+        if values is not None:
+            found[name] = [round(value, _ROUNDED) for value in values.flatten().tolist()]
+    found['to_rgb'] = bool(getattr(preprocessor, 'to_rgb',
+                                   getattr(preprocessor, '_channel_conversion', False)))
+    return found
+
+
+def _default(kind: type | None, name: str) -> Any:
+    """The default of an argument, which a parent may have."""
+    for parent in inspect.getmro(kind) if kind else ():
+        argument = inspect.signature(parent).parameters.get(name)
+        if argument is not None:
+            return None if argument.default is argument.empty else argument.default
+    return None
