@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import errno
-import io
 import os
 from collections.abc import Iterator, Mapping
 
@@ -17,6 +16,7 @@ from ..name_lists import listed
 from ..registry import DATASETS
 from .image_list import ImageList, Sample, files_below
 from .image_reader import EXTENSIONS, UNREAD_EXTENSIONS, shown_name
+from .text_lists import lines_of
 
 
 @DATASETS.register_module()
@@ -103,13 +103,15 @@ class ImageFolder(CustomDataset):
             yield from ((name, label) for name in names if self.is_valid_file(name))
 
     def _listed(self) -> Iterator[Sample]:
-        for line in io.BytesIO(fileio.get(self.ann_file)):
-            text = line.decode().rstrip('\r\n')
-            if self.with_label:
-                name, label = text.strip().rsplit(' ', 1)
+        for line in lines_of(fileio.get(self.ann_file)):
+            name, _, label = line.strip().rpartition(' ')
+            if not self.with_label:
+                yield line, None
+            elif name and label.isdecimal():
                 yield name, int(label)
             else:
-                yield text, None
+                raise ValueError(f'{self.ann_file} has the line {shown_name(line)!r}, expected the '
+                                 'name of an image, a blank and the number of its class.')
 
     def is_valid_file(self, filename: str) -> bool:
         """Whether a name ends like that of an image; what macOS writes beside it is none."""

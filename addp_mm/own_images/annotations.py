@@ -18,10 +18,10 @@ from PIL import Image
 
 from ..datasets.image_reader import shown_name
 from ..datasets.labelled_pictures import run_lengths
+from ..datasets.text_lists import read_lines
 from ..result_folder import SETTINGS, other_settings
 from .images import hold_out
 from .labels import LabelledImages
-from .text_lists import read_lines
 
 PARTS = ('train', 'val')
 _DIGEST, _DIGITS = ' (digest of the content)', 12

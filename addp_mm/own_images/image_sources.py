@@ -16,8 +16,8 @@ from ..datasets.image_reader import (
     images_below,
     shown_name,
 )
+from ..datasets.text_lists import read_lines
 from ..name_lists import listed
-from .text_lists import read_lines
 from .trainings import TITLES
 
 ENDINGS = (*EXTENSIONS, *UNREAD_EXTENSIONS)

@@ -123,6 +123,21 @@ def test_a_class_is_missing_in_a_list(labelled):
         labels_of(labelled, ann_file='list.txt', num_classes=3)
 
 
+def test_a_list_with_labels_as_editors_store_it(labelled):
+    text = '\r\nc0/0.png 0\r\n\r\nc1/a b.png 1\r\n \r\n'
+    (labelled / 'list.txt').write_bytes(text.encode('utf-8-sig'))
+    paths, labels = labels_of(labelled, ann_file='list.txt')
+    assert [path.removeprefix(f'{labelled}/') for path in paths] == ['c0/0.png', 'c1/a b.png']
+    assert labels == [0, 1]
+
+
+@pytest.mark.parametrize('line', ['c0/0.png', 'c0/0.png one', '3'])
+def test_a_line_without_a_label(labelled, line):
+    (labelled / 'list.txt').write_text(f'c0/0.png 0\n{line}\n')
+    with pytest.raises(ValueError, match=f"list.txt has the line '{line}', expected the name of"):
+        labels_of(labelled, ann_file='list.txt')
+
+
 @pytest.mark.parametrize('options, message', [
     (dict(with_label=False, num_classes=3), 'need labels'),
     (dict(with_label=True, labels_per_class=0), 'at least 1, got 0')])

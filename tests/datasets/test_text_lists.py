@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from addp_mm.own_images.text_lists import read_lines
+from addp_mm.datasets.text_lists import read_lines
 
 
 @pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig', 'utf-16'])
