@@ -36,8 +36,9 @@ class ImageFolder(CustomDataset):
 
     Raises:
         FileNotFoundError: If the folder or the list does not exist.
-        ValueError: If no image is in it, or a class is missing, empty or has too few images; in
-            ``test_mode`` also for an unreadable image.
+        ValueError: If no image is in it, a class is missing, empty or has too few images, or the
+            names in ``metainfo`` are those of the folders in another order; in ``test_mode`` also
+            for an unreadable image.
     """
 
     def __init__(self, with_label: bool = False, num_classes: int | None = None,
@@ -92,6 +93,7 @@ class ImageFolder(CustomDataset):
             return
         classes = sorted(backend.list_dir_or_file(self.img_prefix, list_file=False))
         self._metainfo.setdefault('classes', tuple(classes))
+        self._check_order(classes)
         self.folder_to_idx = {name: label for label, name in enumerate(classes)}
         yield from self._samples_of(self.folder_to_idx)
 
@@ -151,6 +153,21 @@ class ImageFolder(CustomDataset):
                 f'Expected a folder for each of {expected} classes in {self.img_prefix}, found '
                 f'{len(found)} ({listed(found)}). Add what is missing, or set '
                 'num_classes of the data sets and model.head.num_classes.')
+
+    def _check_order(self, folders: list[str]) -> None:
+        """See that classes that are called by their folders are called by their own."""
+        known, names = set(folders), self.CLASSES or ()
+        wrong = [(folder, name) for folder, name in zip(folders, names, strict=False)
+                 if name != folder and name in known]
+        if not wrong:
+            return
+        folder, name = wrong[0]
+        message = (f'metainfo.classes calls the folder {folder!r} of {self.img_prefix} {name!r}, '
+                   'which is another folder: labels are given in the order of the folders\' names '
+                   f'({listed(folders)}).')
+        if set(names) == known:
+            raise ValueError(f'{message} Write the classes in this order, or leave them out.')
+        MMLogger.get_current_instance().warning(f'{message} Make sure that this is meant.')
 
     def _expected_classes(self) -> int | None:
         return self.num_classes or (self.CLASSES and len(self.CLASSES))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.logging import MMLogger
 from PIL import Image
 
 from addp_mm.datasets import ImageFolder
@@ -136,6 +137,20 @@ def test_a_line_without_a_label(labelled, line):
     (labelled / 'list.txt').write_text(f'c0/0.png 0\n{line}\n')
     with pytest.raises(ValueError, match=f"list.txt has the line '{line}', expected the name of"):
         labels_of(labelled, ann_file='list.txt')
+
+
+def test_names_of_the_folders_in_another_order(labelled):
+    with pytest.raises(ValueError, match=r"calls the folder 'c0' of .* 'c2', .*\(c0, c1, c2\)"):
+        labels_of(labelled, metainfo=dict(classes=['c2', 'c1', 'c0']))
+
+
+def test_other_names_than_those_of_the_folders(labelled, caplog):
+    MMLogger.get_current_instance().addHandler(caplog.handler)
+    for classes in (['cat', 'dog', 'cow'], ['c0', 'c1', 'c2']):
+        assert labels_of(labelled, metainfo=dict(classes=classes))[1][0] == 0
+    assert not caplog.records
+    assert labels_of(labelled, metainfo=dict(classes=['c1', 'c2', 'c3']))[1][0] == 0
+    assert "calls the folder 'c0'" in caplog.text and 'Make sure' in caplog.text
 
 
 @pytest.mark.parametrize('options, message', [
