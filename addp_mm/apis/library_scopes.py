@@ -116,12 +116,18 @@ def _tta_model(cfg: Config) -> dict:
 
 
 def _flipping_pipeline(cfg: Config) -> list[dict]:
-    pipeline = deepcopy(cfg.test_dataloader.dataset.pipeline)
-    flips = [dict(type='RandomFlip', prob=1.), dict(type='RandomFlip', prob=0.)]
-    last = pipeline[-1]
+    """The pipeline of the test with a mirrored view.
+
+    mmdet mirrors boxes back by the size of the picture: what is filled up stays on the right.
+    """
+    *pipeline, last = deepcopy(cfg.test_dataloader.dataset.pipeline)
+    flips = [dict(type='RandomFlip', prob=0.), dict(type='RandomFlip', prob=1.)]
+    start = len(pipeline)
     if scope_of(cfg) == 'mmdet':
+        start = next((i for i, transform in enumerate(pipeline)
+                      if str(transform['type']).rpartition('.')[2] == 'Pad'), start)
         last = dict(type='PackDetInputs', meta_keys=(
             'img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip',
             'flip_direction'))
-    pipeline[-1] = dict(type='TestTimeAug', transforms=[flips, [last]])
-    return pipeline
+    views = [flips, *([transform] for transform in pipeline[start:]), [last]]
+    return [*pipeline[:start], dict(type='TestTimeAug', transforms=views)]

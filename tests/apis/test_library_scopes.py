@@ -2,9 +2,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
+import numpy as np
 import pytest
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from PIL import Image
 
 from addp_mm.apis import library_scopes
 
@@ -53,6 +57,25 @@ def test_a_detector_without_masks_has_views():
     cfg.model = dict(type='Model', **head)
     with pytest.raises(ValueError, match='no masks'):
         library_scopes.add_test_time_augmentation(cfg)
+
+
+def test_a_mirrored_picture_is_filled_up_on_the_right(tmp_path: Path):
+    pytest.importorskip('mmdet.datasets')
+    from mmdet.registry import TRANSFORMS
+    init_default_scope('mmdet')
+    pixels = np.zeros((16, 8, 3), np.uint8)
+    pixels[:, 1] = 255
+    Image.fromarray(pixels).save(tmp_path / 'a.png')
+    pipeline = [dict(type='LoadImageFromFile'), dict(type='Pad', size=(16, 16)),
+                dict(type='PackDetInputs')]
+    cfg = config('mmdet', test_dataloader=dict(dataset=dict(pipeline=pipeline)))
+    library_scopes.add_test_time_augmentation(cfg)
+    results = dict(img_path=str(tmp_path / 'a.png'), img_id=0)
+    for transform in cfg.test_dataloader.dataset.pipeline:
+        results = TRANSFORMS.build(transform)(results)
+    lines = [view[0, 0].nonzero().flatten().tolist() for view in results['inputs']]
+    assert lines == [[1], [8 - 1 - 1]]
+    assert [sample.flip for sample in results['data_samples']] == [False, True]
 
 
 def test_library_of_mmpretrain_needs_no_check():
