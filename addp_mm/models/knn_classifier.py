@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from mmengine.runner import Runner
 from mmpretrain.models.classifiers import ImageClassifier
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from ..checkpoints import find_encoder, fit_encoder, say_what_was_loaded
 from ..checkpoints.module_notes import with_notes
@@ -95,9 +97,14 @@ class KNNClassifier(ImageClassifier):
     def _features(self, inputs: Tensor) -> Tensor:
         return nn.functional.normalize(self.extract_feat(inputs)[-1].float(), dim=1)
 
+    @cached_property
+    def gallery_loader(self) -> DataLoader:
+        """The loader of the labelled images."""
+        return Runner.build_dataloader(self.gallery)
+
     def _encode_gallery(self) -> tuple[Tensor, Tensor]:
         """Features (M, D) and labels (M,) of the labelled images."""
-        loader = Runner.build_dataloader(self.gallery)
+        loader = self.gallery_loader
         labels = torch.as_tensor(loader.dataset.get_gt_labels())
         if len(labels) < self.num_neighbors:
             raise ValueError(f'num_neighbors={self.num_neighbors} asks for more than the '

@@ -51,7 +51,8 @@ class LabelCheckHook(Hook):
 
     It looks at the data sets of mmpretrain, mmdet and mmseg, also inside of wrappers. Names of
     classes are compared between the data of training and of validation, with the annotation files
-    of COCO's format and, in a test, with the checkpoint. Instances are counted, pixels of
+    of COCO's format and, in a test, with the checkpoint and with the labelled images of
+    :class:`KNNClassifier`. Instances are counted, pixels of
     annotations looked at, heads compared with the classes. A loss that is exactly zero in each of
     the first 100 iterations is warned of.
 
@@ -90,6 +91,10 @@ class LabelCheckHook(Hook):
         metrics = _metrics(getattr(runner, 'test_loop', None))
         names = _check_data(dataset, model, metrics=metrics)
         _compare(names, _where(dataset), self._trained_classes, 'the checkpoint')
+        for part in model.modules():
+            if (gallery := getattr(part, 'gallery_loader', None)) is not None:
+                known = _check_data(gallery.dataset, model)
+                _compare(names, _where(dataset), known, _where(gallery.dataset))
 
     def before_train_iter(self, runner: Runner, batch_idx: int,
                           data_batch: dict | None = None) -> None:

@@ -323,17 +323,36 @@ def data_of(data: SimpleNamespace) -> object:
     return Empty()
 
 
-def test_folders_of_classes_are_compared_by_name(tmp_path: Path):
+def folders_of(folder: Path) -> list[ImageFolder]:
+    """Two data sets of three classes, not the same ones."""
     for part, names in (('train', 'abc'), ('val', 'bcd')):
         for name in names:
-            (tmp_path / part / name).mkdir(parents=True)
-            Image.new('RGB', (4, 4)).save(tmp_path / part / name / '0.png')
-    train, val = (ImageFolder(data_root=str(tmp_path / part), with_label=True)
-                  for part in ('train', 'val'))
+            (folder / part / name).mkdir(parents=True)
+            Image.new('RGB', (4, 4)).save(folder / part / name / '0.png')
+    return [ImageFolder(data_root=str(folder / part), with_label=True) for part in ('train', 'val')]
+
+
+def test_folders_of_classes_are_compared_by_name(tmp_path: Path):
+    train, val = folders_of(tmp_path)
     with pytest.raises(ValueError, match="label 0 is 'b' in the one, 'a' in the other"):
         LabelCheckHook().before_train(runner_of(train, val, head=Head(3)))
     unlabelled = ImageFolder(data_root=str(tmp_path / 'val'))
     LabelCheckHook().before_train(runner_of(unlabelled, unlabelled))
+
+
+def test_the_labelled_images_of_neighbours_are_compared(tmp_path: Path):
+    train, val = folders_of(tmp_path)
+    gallery = dict(batch_size=1, sampler=dict(type='DefaultSampler', shuffle=False),
+                   dataset=dict(type='ImageFolder', data_root=str(tmp_path / 'train'),
+                                with_label=True))
+    arch = dict(embed_dims=8, num_layers=1, num_heads=1, feedforward_channels=8)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(dict(
+            type='KNNClassifier', gallery=gallery, num_classes=3, num_neighbors=1,
+            backbone=dict(type='ADDPViT', arch=arch, img_size=8, patch_size=8)))
+        LabelCheckHook().before_test(runner_of(train, part=model))
+        with pytest.raises(ValueError, match="label 0 is 'b' in the one, 'a' in the other"):
+            LabelCheckHook().before_test(runner_of(val, part=model))
 
 
 @pytest.mark.parametrize('iterations', [3, 100, 130])
