@@ -31,6 +31,7 @@ from ...name_lists import listed
 from ...registry import HOOKS
 from ..unwrapped import unwrapped
 
+_REDUCES = 'reduce_zero_label'
 IGNORED = 255       # mmseg's value of pixels without a label
 MAPS_READ = 200     # of each data set, before a run
 ZERO_ITERATIONS = 100
@@ -52,9 +53,9 @@ class LabelCheckHook(Hook):
     It looks at the data sets of mmpretrain, mmdet and mmseg, also inside of wrappers. Names of
     classes are compared between the data of training and of validation, with the annotation files
     of COCO's format and, in a test, with the checkpoint and with the labelled images of
-    :class:`KNNClassifier`. Instances are counted, pixels of
-    annotations looked at, heads compared with the classes. A loss that is exactly zero in each of
-    the first 100 iterations is warned of.
+    :class:`KNNClassifier`. Instances are counted, pixels of annotations looked at, heads compared
+    with the classes. A loss that is exactly zero in each of the first 100 iterations is warned of,
+    and so is another ``reduce_zero_label`` than that of the training.
 
     Raises:
         ValueError: Before the first iteration; for an annotated pixel of which the file was not
@@ -63,6 +64,7 @@ class LabelCheckHook(Hook):
 
     def __init__(self) -> None:
         self._trained_classes: tuple[str, ...] = ()
+        self._trained_reductions: set[bool] = set()
         self._largest: dict[str, Tensor] = {}
         self._num_iterations = 0
 
@@ -71,6 +73,7 @@ class LabelCheckHook(Hook):
         meta = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
         if isinstance(meta, dict):
             self._trained_classes = tuple(meta.get('classes') or ())
+            self._trained_reductions = {bool(meta[_REDUCES])} if _REDUCES in meta else set()
 
     def before_train(self, runner: Runner) -> None:
         """Check the training data, and the validation data if there are any."""
@@ -83,6 +86,7 @@ class LabelCheckHook(Hook):
             metrics = _metrics(runner.val_loop)
             val_names = _check_data(val_dataset, model, metrics=metrics)
             _compare(val_names, _where(val_dataset), names, _where(dataset))
+            _compare_reductions(val_dataset, _reductions(dataset), _where(dataset))
 
     def before_test(self, runner: Runner) -> None:
         """Check the test data."""
@@ -91,6 +95,7 @@ class LabelCheckHook(Hook):
         metrics = _metrics(getattr(runner, 'test_loop', None))
         names = _check_data(dataset, model, metrics=metrics)
         _compare(names, _where(dataset), self._trained_classes, 'the checkpoint')
+        _compare_reductions(dataset, self._trained_reductions, 'the data of the checkpoint')
         for part in model.modules():
             if (gallery := getattr(part, 'gallery_loader', None)) is not None:
                 known = _check_data(gallery.dataset, model)
@@ -312,6 +317,22 @@ def _compare(names: tuple[str, ...], source: str, others: tuple[str, ...], other
         raise ValueError(f'{message}. Write the categories in one order (in COCO\'s format that of '
                          'the annotation files), or set the same metainfo.classes.')
     MMLogger.get_current_instance().warning(f'{message}. Make sure that they mean the same.')
+
+
+def _reductions(dataset: Any) -> set[bool]:
+    """The values of ``reduce_zero_label`` in data sets of segmentation; none in others."""
+    return {bool(getattr(leaf, _REDUCES)) for leaf in leaves(dataset) if hasattr(leaf, _REDUCES)}
+
+
+def _compare_reductions(dataset: Any, others: set[bool], other: str) -> None:
+    """Warn where label 0 is left out in the one and not in the other, where both have it."""
+    found = _reductions(dataset)
+    if found and others and found != others:
+        values = [' and '.join(map(str, sorted(x))) for x in (found, others)]
+        MMLogger.get_current_instance().warning(
+            f'{_where(dataset)} has {_REDUCES}={values[0]}, {other} {values[1]}. Unless the values '
+            'of their files are one apart, the labels of the one are those of the other less one: '
+            f'set the same {_REDUCES} in all data sets.')
 
 
 def _heads(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:

@@ -288,6 +288,20 @@ def test_the_ignored_label_is_that_of_the_heads_and_of_the_metric(scenes: Path, 
 
 
 @needs_dense
+@pytest.mark.parametrize('trained', [True, False])
+def test_another_use_of_label_zero_is_warned_of(scenes: Path, log, trained: bool):
+    train, val = ade(scenes), ade(scenes, 'validation', reduce_zero_label=trained, pipeline=[])
+    LabelCheckHook().before_train(runner_of(train, val))
+    hook = LabelCheckHook()
+    hook.after_load_checkpoint(None, dict(meta=dict(dataset_meta=dict(train.metainfo))))
+    hook.before_test(runner_of(train, val))
+    said = [record.getMessage() for record in log.records
+            if 'has reduce_zero_label=False' in record.getMessage()]
+    assert len(said) == (0 if trained else 2)
+    assert trained or 'the data of the checkpoint True' in said[1]
+
+
+@needs_dense
 def test_maps_without_labels_and_with_one_label(scenes: Path, tmp_path: Path, log):
     for index in range(3):
         (tmp_path / 'maps').mkdir(exist_ok=True)
