@@ -15,9 +15,9 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / 'addp_mm'
 # Low to high: a folder may import every folder above its line, and no other.
 LAYERS = [
-    'registry', 'version', 'quiet_import', 'unknown_names', 'name_lists', 'error_origin',
-    'config_errors', 'config_file', 'atomic_write', 'result_folder', 'diffusion', 'datasets',
-    'checkpoints',
+    'registry', 'version', 'quiet_import', 'unknown_names', 'name_lists', 'whole_numbers',
+    'error_origin', 'config_errors', 'config_file', 'atomic_write', 'result_folder', 'diffusion',
+    'datasets', 'checkpoints',
     'models.layers', 'models.vqgan', 'models.mage', 'models.addp', 'models.knn_classifier',
     'models.mae_training', 'models', 'generation', 'visualization', 'dense', 'evaluation',
     'engine', 'apis', 'cli', 'own_images', 'studies',
