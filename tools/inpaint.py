@@ -50,7 +50,9 @@ def parse_args(words: list[str] | None = None) -> argparse.Namespace:
                              'starting at the step that fits it')
     parser.add_argument('--out', type=Path, required=True,
                         help='folder for <image>_0.png ... and an overview, <image>_edits.png')
-    parser.add_argument('--overwrite', action='store_true', help='replace existing files')
+    parser.add_argument('--overwrite', action='store_true',
+                        help='replace existing files, and remove the other results of an earlier '
+                             'run')
     add_sampler_arguments(parser)
     return parser.parse_intermixed_args(words)
 

@@ -163,7 +163,7 @@ def edit(inferencer: ADDPInferencer, image: str | Path, out: Path, mask: str | P
         num_samples: Number of results.
         seed: Any integer.
         batch_size: Results at a time.
-        overwrite: Replace existing files.
+        overwrite: Replace existing files, and remove the other results of an earlier run.
         **sampler: Options of the sampler, ``blend`` and ``blend_width``.
 
     Returns:
@@ -184,11 +184,20 @@ def edit(inferencer: ADDPInferencer, image: str | Path, out: Path, mask: str | P
         raise ValueError(f'{existing[0]} exists already. Choose another --out, or allow it to be '
                          'replaced with --overwrite.')
     results = inferencer.edit(canvas, region, num_samples, seed, hint, batch_size, **sampler)
+    if paths[-1].exists():
+        _remove_further(out, Path(image).stem, num_samples)
     pictures = [*results, edits(canvas, region, from_pixels(results))]
     _save(pictures, paths)
     MMLogger.get_current_instance().info(f'The results are in {out}; all on one picture: '
                                          f'{paths[-1]}')
     return paths
+
+
+def _remove_further(out: Path, stem: str, number: int) -> None:
+    """Remove the results of a run of more, whose numbers go on without a gap."""
+    while (path := out / f'{stem}_{number}.png').exists():
+        path.unlink()
+        number += 1
 
 
 def draw(inferencer: ADDPInferencer, out: Path, num_images: int = 16, seed: int = 0,

@@ -87,6 +87,19 @@ def test_nothing_is_overwritten(tool, tmp_path: Path) -> None:
     assert not np.array_equal(results_of(tmp_path / 'out'), earlier)
 
 
+def test_fewer_results_replace_all_of_an_earlier_run(tool, tmp_path: Path) -> None:
+    mask = ('--mask', tmp_path / 'mask.png', '--steps', 2)
+    (tmp_path / 'out').mkdir()
+    for name in ('photo_2.png', 'photo_7.png'):
+        (tmp_path / 'out' / name).write_bytes(b'of a user')
+    assert tool(*mask)[0] == 0          # no run before, nothing of which is to be removed
+    assert (tmp_path / 'out/photo_2.png').read_bytes() == b'of a user'
+    assert tool(*mask, '--num-samples', 4, '--overwrite')[0] == 0
+    assert tool(*mask, '--overwrite')[0] == 0
+    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == [
+        'photo_0.png', 'photo_1.png', 'photo_7.png', 'photo_edits.png']
+
+
 @pytest.mark.parametrize('arguments, message', [
     (('--mask', 'black.png'), 'The mask is black'),
     (('--mask', 'white.png'), 'The mask is white'),
