@@ -19,7 +19,12 @@ from addp_mm.cli.arguments import add_extractor_arguments, extractor_options
 from addp_mm.cli.progress import progress_bar
 from addp_mm.cli.run import run
 from addp_mm.evaluation.feature_extractor import build_extractors
-from addp_mm.evaluation.generation_scores import extract_features, reference_features, score
+from addp_mm.evaluation.generation_scores import (
+    check_counts,
+    extract_features,
+    reference_features,
+    score,
+)
 from addp_mm.evaluation.image_set import open_image_set
 from addp_mm.evaluation.quality_record import describe_set, quality_record
 from addp_mm.evaluation.reconstructions import Reconstructions, load_tokenizer
@@ -56,15 +61,16 @@ def measure(args: argparse.Namespace) -> dict:
         raise ValueError(f'--batch-size must be at least 1, got {args.batch_size}.')
     if args.out is not None:
         check_target(args.out, args.overwrite)
-    reference = args.reference and open_reference(args.reference)
+    reference = None if args.reference is None else open_reference(args.reference)
     if args.reconstruct:
         images = Reconstructions(load_tokenizer(
             args.reconstruct, args.tokenizer_weights, args.device or get_device()), reference)
     else:
         images = open_image_set(args.images)
+    check_counts(args.metrics, len(images), len(reference or ()))
     extract = build_extractors(**extractor_options(args), device=args.device)
     compared = None
-    if reference and set(args.metrics) != {'is'}:
+    if reference is not None and set(args.metrics) != {'is'}:
         with progress_bar('reference') as bar:
             compared = reference_features(
                 reference, extract, args.cache_dir, args.batch_size, bar)

@@ -26,7 +26,7 @@ from addp_mm.cli.arguments import (
 from addp_mm.cli.progress import progress_bar
 from addp_mm.cli.run import run
 from addp_mm.evaluation.feature_extractor import build_extractors
-from addp_mm.evaluation.generation_scores import reference_features
+from addp_mm.evaluation.generation_scores import check_counts, reference_features
 from addp_mm.evaluation.quality_record import describe_set
 from addp_mm.evaluation.reference_set import open_reference
 from addp_mm.studies.ablations.ablations import Ablations, Generation
@@ -72,7 +72,9 @@ def prepare(args: argparse.Namespace) -> Ablations:
     extract, images = build_extractors(**extractor_options(args), device=device), None
     if compares:
         images = open_reference(args.reference)
-    about = images and dict(describe_set(images), fingerprint=images.fingerprint())
+    check_counts(args.metrics, args.num_images, len(images or ()))
+    about = None if images is None else dict(
+        describe_set(images), fingerprint=images.fingerprint())
     generation = Generation(extract, None, about, args.num_images, sampler_options(args),
                             args.seed, args.batch_size, device)
     ablations = Ablations(args.out, rows, generation, args.finetune, args.finetune_seeds,

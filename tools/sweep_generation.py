@@ -25,7 +25,7 @@ from addp_mm.cli.arguments import (
 from addp_mm.cli.progress import progress_bar
 from addp_mm.cli.run import run
 from addp_mm.evaluation.feature_extractor import build_extractors
-from addp_mm.evaluation.generation_scores import reference_features
+from addp_mm.evaluation.generation_scores import check_counts, reference_features
 from addp_mm.evaluation.quality_record import describe_set
 from addp_mm.evaluation.reference_set import open_reference
 from addp_mm.studies.sampler_sweep import (
@@ -73,10 +73,11 @@ def prepare(args: argparse.Namespace) -> tuple[Sweep, list[dict]]:
     about = dict(checkpoint_sha256=sha256_of(args.checkpoint), dtype=args.dtype,
                  model=model_settings(inferencer.config),
                  tokenizer_sha256=inferencer.model.data_preprocessor.tokenizer.sha256)
-    compares = set(args.metrics) != {'is'}
+    compares, images = set(args.metrics) != {'is'}, None
     if compares:
         images = open_reference(args.reference)
         about['reference'] = dict(describe_set(images), fingerprint=images.fingerprint())
+    check_counts(args.metrics, args.num_images, len(images or ()))
     extract = build_extractors(**extractor_options(args), device=inferencer.device)
     sweep = Sweep(args.out, inferencer, extract, None, args.num_images, args.seed, args.batch_size,
                   about)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,9 @@ CACHE_DIR = Path(_CACHE_HOME, 'addp_mm', 'references')
 IS_SPLITS = 10
 IS_SEED = 2020                  # torch-fidelity's default, of the shuffle before the split
 MANY_IMAGES = 20_000            # from here on, all distances at once would take over 3 GB
+# Covariances need two images, the splits of the Inception Score one each, and the third neighbour
+# of precision and recall three others.
+_NEEDED = {'fid': 2, 'is': IS_SPLITS, 'prc': 4}
 
 
 @dataclass
@@ -151,12 +154,14 @@ def score(features: Mapping[str, Tensor],
     Raises:
         ValueError: If there are too few images, or features are not finite.
     """
-    _check(features, reference)
+    check_counts(list(features), len(next(iter(features.values()))),
+                 (reference and reference.num_images) or 0)
+    _check_values(features, reference)
     scores = {}
     if 'fid' in features:
         from torch_fidelity.metric_fid import fid_statistics_to_metric
         assert reference and reference.mean is not None and reference.covariance is not None, \
-            '_check has seen to it'
+            '_check_values has seen to it'
         other = dict(mu=reference.mean.numpy(), sigma=reference.covariance.numpy())
         own = _statistics(features['fid'])
         own['mu'] = own['mu'].astype(other['mu'].dtype)     # float64 where it comes from a file
@@ -169,7 +174,7 @@ def score(features: Mapping[str, Tensor],
                       inception_score_std=found['inception_score_std'])
     if 'prc' in features:
         from torch_fidelity.metric_prc import prc_features_to_metric
-        assert reference and reference.prc is not None, '_check has seen to it'
+        assert reference and reference.prc is not None, '_check_values has seen to it'
         many = max(len(features['prc']), len(reference.prc)) > MANY_IMAGES
         found = prc_features_to_metric(features['prc'], reference.prc, save_cpu_ram=many,
                                        verbose=False)
@@ -182,19 +187,30 @@ def _statistics(features: Tensor) -> dict[str, np.ndarray]:
     return fid_features_to_statistics(features)
 
 
-def _check(features: Mapping[str, Tensor], reference: ReferenceFeatures | None) -> None:
-    # Covariances need two images, the splits of the Inception Score one each, and the third
-    # neighbour of precision and recall three others.
-    needed = {'fid': 2, 'is': IS_SPLITS, 'prc': 4}
+def check_counts(metrics: Sequence[str], num_images: int, num_reference: int = 0) -> None:
+    """See that there are enough images, before features are made of them.
+
+    Args:
+        metrics: Some of 'fid', 'is' and 'prc'.
+        num_images: How many generated images there are.
+        num_reference: How many images the reference set has; 0: it has statistics alone, or there
+            is none.
+
+    Raises:
+        ValueError: If there are too few.
+    """
+    for metric in metrics:
+        compared = [num_reference] if num_reference and metric != 'is' else []
+        smallest = min([num_images, *compared])
+        if smallest < _NEEDED[metric]:
+            raise ValueError(f'The metric {metric!r} needs at least {_NEEDED[metric]} images in '
+                             f'each set, got {smallest}.')
+
+
+def _check_values(features: Mapping[str, Tensor], reference: ReferenceFeatures | None) -> None:
     for metric, values in features.items():
-        counts = [len(values)]
-        if metric != 'is':
-            if reference is None:
-                raise ValueError(f'The metric {metric!r} compares with a reference set: name one.')
-            counts += [reference.num_images] if reference.num_images is not None else []
-        if min(counts) < needed[metric]:
-            raise ValueError(f'The metric {metric!r} needs at least {needed[metric]} images in '
-                             f'each set, got {min(counts)}.')
+        if metric != 'is' and reference is None:
+            raise ValueError(f'The metric {metric!r} compares with a reference set: name one.')
         if not values.isfinite().all():
             raise ValueError(f'The features of the metric {metric!r} are not finite: are the '
                              'weights of its network right?')

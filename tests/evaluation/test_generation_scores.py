@@ -17,6 +17,7 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 from addp_mm.evaluation.feature_extractor import INCEPTION, VGG, FeatureExtractor, MetricFeatures
 from addp_mm.evaluation.generation_scores import (
     ReferenceFeatures,
+    check_counts,
     extract_features,
     reference_features,
     score,
@@ -180,6 +181,10 @@ def test_too_few_and_broken_features():
     reference = ReferenceFeatures(1, torch.rand(4), torch.rand(4, 4))
     with pytest.raises(ValueError, match="'fid' needs at least 2 images.*got 1"):
         score({'fid': torch.rand(5, 4)}, reference)
+    check_counts(('fid', 'is', 'prc'), 10, 4)
+    check_counts(('fid', 'prc'), 4)
+    with pytest.raises(ValueError, match="'prc' needs at least 4 images in each set, got 3"):
+        check_counts(('fid', 'is', 'prc'), 10, 3)
     with pytest.raises(ValueError, match='name one'):
         score({'fid': torch.rand(5, 4)})
     with pytest.raises(ValueError, match='not finite'):

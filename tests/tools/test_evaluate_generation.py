@@ -131,6 +131,22 @@ def test_a_half_made_reference_is_refused(tool, generated: Path, reference: Path
     assert code == 2 and 'not complete' in errors
 
 
+def test_too_few_images_are_seen_before_any_work(tool, generated: Path, reference: Path):
+    few = write_png(generated.parent / 'few', random_images(9, seed=1))
+    for images in (few, generated):
+        (images / '000003.png').write_bytes(b'is not read')
+    code, _, errors = tool(few, '--reference', reference, '--no-cache', *TINY)
+    assert code == 2 and "The metric 'is' needs at least 10 images in each set, got 9" in errors
+    code, _, errors = tool(generated, '--reference', reference, '--no-cache', *TINY)
+    assert code == 2 and '000003.png is unreadable' in errors
+
+
+def test_a_reference_of_statistics_alone_is_one(tool, generated: Path, tmp_path: Path):
+    np.savez(tmp_path / 'ref.npz', mu=np.zeros(4), sigma=np.eye(4))
+    code, _, errors = tool(generated, '--reference', tmp_path / 'ref.npz', '--no-cache', *TINY)
+    assert code == 2 and 'FID of another network, precision and recall need images' in errors
+
+
 @pytest.mark.parametrize(('arguments', 'message'), [
     ((), 'Name the images'),
     (('missing', '--metrics', 'is'), 'missing'),

@@ -101,6 +101,12 @@ def test_goes_on_where_it_was_stopped(tool, tmp_path: Path, monkeypatch: pytest.
     assert (tmp_path / 'out' / 'top-p.csv').read_text() == stopped
 
 
+def test_too_few_images_are_seen_before_any_work(tool, tmp_path: Path):
+    code, _, errors = tool('top-p', '--num-images', 9)
+    assert code == 2 and "'is' needs at least 10 images in each set, got 9" in errors
+    assert not (tmp_path / 'out').exists()
+
+
 def test_processes_share_the_work(tool, tmp_path: Path):
     flags = ('temperature', '--values', 2, '--steps', 2, '--static-temperature')
     code, _, errors = tool(*flags)
