@@ -4,6 +4,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from .image_reader import upright
+
 PERCENTILES = 0.1, 99.9
 
 
@@ -16,7 +18,15 @@ def is_grey(image: Image.Image) -> bool:
 
 
 def stretched(image: Image.Image) -> Image.Image:
-    """A grey image, its range as :data:`PERCENTILES` give it brought to 0 to 255; of mode 'L'."""
+    """A grey image, upright, its range as :data:`PERCENTILES` give it brought to 0 to 255.
+
+    Args:
+        image: The opened picture.
+
+    Returns:
+        An image of mode 'L'.
+    """
+    image = upright(image)
     if image.mode[0] not in 'IF':
         image = image.convert('L')
     values = np.asarray(image, np.float64)

@@ -105,7 +105,7 @@ def read_values(path: str | os.PathLike) -> np.ndarray:
         ValueError: As :func:`decode_image`.
     """
     try:
-        return np.asarray(_upright(open_picture(Path(path).read_bytes())))
+        return np.asarray(upright(open_picture(Path(path).read_bytes())))
     except (OSError, SyntaxError) as error:     # of broken data
         raise ValueError(first_line(error)) from error
 
@@ -135,7 +135,7 @@ def to_rgb(image: Image.Image, background: str = 'white') -> Image.Image:
         background: Name of the colour that transparent places get.
     """
     is_16_bits = _has_16_bits(image)        # what is turned has forgotten it
-    image = _upright(image)
+    image = upright(image)
     if image.mode[0] in 'IF':
         image = Image.fromarray(_to_8_bits(np.asarray(image), is_16_bits))
     if is_transparent(image):
@@ -241,7 +241,8 @@ def _decode_by_opencv(data: bytes, any_depth: bool) -> np.ndarray | None:
     return _to_8_bits(pixels, is_16_bits=pixels.dtype == np.uint16)
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def upright(image: Image.Image) -> Image.Image:
+    """An opened picture, turned by its EXIF orientation if that can be read."""
     image.load()
     try:
         return ImageOps.exif_transpose(image)

@@ -51,7 +51,7 @@ def test_unreadable_pictures_are_named(tmp_path: Path):
         OURS(dict(img_path=str(tmp_path / 'nowhere.png')))
 
 
-@pytest.mark.parametrize('kind', ['deep png', 'tif', 'colours png'])
+@pytest.mark.parametrize('kind', ['deep png', 'tif', 'colours png', 'turned webp'])
 def test_grey_pictures_are_stretched_as_for_the_pre_training(kind: str, tmp_path: Path):
     path = draw(tmp_path, kind)
     if kind == 'colours png':
@@ -61,4 +61,5 @@ def test_grey_pictures_are_stretched_as_for_the_pre_training(kind: str, tmp_path
     (tmp_path / 'copies').mkdir()
     copy, = check_image(path, tmp_path / 'copies', 8, stretch=True).paths
     assert np.array_equal(found[..., ::-1], read_pixels(copy))
+    assert found.shape == read_pixels(path).shape
     assert np.array_equal(found[..., ::-1], read_pixels(path)) == (kind == 'colours png')

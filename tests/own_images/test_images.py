@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from addp_mm.datasets import ImageFolder
-from addp_mm.datasets.image_reader import to_rgb
+from addp_mm.datasets.image_reader import read_pixels, to_rgb
 from addp_mm.datasets.transforms import LoadRobustImage
 from addp_mm.own_images.image_check import check_image, cut_tiles, shrink
 from addp_mm.own_images.images import find_images, hold_out, prepare_images
@@ -326,6 +326,18 @@ def test_a_copy_is_not_taken_for_that_of_a_replaced_image(folder: Path, tmp_path
         copies += check_image(folder / 'same.png', tmp_path, SIZE).paths
         time.sleep(0.02)        # the clock of files is coarse
     assert len({*copies}) == 2
+
+
+def test_a_stretched_image_is_upright(folder: Path, tmp_path: Path):
+    turned = Image.Exif()
+    turned[274] = 6
+    grey = (np.arange(600).reshape(20, 30) // 4).astype(np.uint8)
+    Image.fromarray(grey).save(folder / 'turned.jpg', exif=turned)
+    found = check_image(folder / 'turned.jpg', tmp_path, SIZE, stretch=True)
+    upright = read_pixels(folder / 'turned.jpg')[..., 0].astype(float)
+    stretched = np.asarray(Image.open(found.paths[0]).convert('L')).astype(float)
+    assert stretched.shape == upright.shape == (30, 20)
+    assert np.corrcoef(stretched.ravel(), upright.ravel())[0, 1] > 0.99
 
 
 def test_labels_beside_images_are_no_images(folder: Path, tmp_path: Path):
