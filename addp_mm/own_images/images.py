@@ -168,10 +168,15 @@ def find_images(source: Path, out: Path) -> tuple[list[Path], list[str]]:
     return paths, notes
 
 
+def is_for_labels(folder: Path) -> bool:
+    """Whether a folder has one of the names of :data:`LABEL_FOLDERS`, upper or lower case."""
+    return folder.name.lower() in LABEL_FOLDERS and folder.is_dir()
+
+
 def _label_folder(folder: Path, roots: Sequence[Path]) -> Path | None:
     """The folder of labels, beside one of images, that a folder below one of the roots is in."""
     for outer in takewhile(lambda path: path not in roots, (folder, *folder.parents)):
-        if outer.name.lower() in LABEL_FOLDERS and any(
+        if is_for_labels(outer) and any(
                 (outer.parent / name).is_dir() for name in _IMAGE_FOLDERS):
             return outer
     return None

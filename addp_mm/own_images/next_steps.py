@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..config_file import read_config_file
-from .images import LABEL_FOLDERS
+from .images import LABEL_FOLDERS, is_for_labels
 from .trainings import Stage
 
 
@@ -56,10 +56,10 @@ def _guess_labels(data: Path) -> tuple[Path | str, list[Path | str]]:
     """Where images and their labels lie, or words in capitals for them."""
     if data.is_dir() and any(data.glob('*/masks')):
         return data, []
-    beside: list[Path | str] = [data.parent / name for name in LABEL_FOLDERS
-                                if (data.parent / name).is_dir()]
+    beside = sorted(filter(is_for_labels, data.parent.glob('*')),
+                    key=lambda folder: LABEL_FOLDERS.index(folder.name.lower()))
     if data.is_dir() and beside:
-        return data, beside[:1]
+        return data, [beside[0]]
     return data if data.is_dir() else 'IMAGES', ['LABELS']
 
 
