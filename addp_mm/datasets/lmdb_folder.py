@@ -164,10 +164,13 @@ def _put(transaction: Any, file: Path, name: str, path: Path) -> None:
 
 
 def _has_content(file: Path, content: bytes, since: float) -> bool:
-    """Whether a file has this content; it is read only if it was changed since a time."""
+    """Whether a file has this content; it is read only if it was changed since a time.
+
+    A file may be replaced by one of an older date (``cp -p``), which only its ctime tells.
+    """
     status = file.stat()
     return status.st_size == len(content) and (
-        status.st_mtime < since or file.read_bytes() == content)
+        max(status.st_mtime, status.st_ctime) < since or file.read_bytes() == content)
 
 
 def count(path: Path) -> int:

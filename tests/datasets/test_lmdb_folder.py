@@ -10,7 +10,7 @@ from mmengine import fileio
 from torch.utils.data import DataLoader
 
 from addp_mm.datasets import ClassSubsetFolder, ImageFolder
-from addp_mm.datasets.lmdb_folder import count, pack
+from addp_mm.datasets.lmdb_folder import count, pack, source_note
 from tests.helpers.tiny_training import write_images
 from tests.helpers.tools import run_tool
 
@@ -85,7 +85,8 @@ def test_stopped_tool_goes_on(images: Path, partial: Path) -> None:
     first = first_image(images)
     size = first.stat().st_size
     first.write_bytes(b'is not read again'.ljust(size))
-    os.utime(first, (0, 0))
+    later = os.stat(first).st_ctime + 10
+    os.utime(source_note(partial), (later, later))      # as if the file were older
     assert run_tool('pack_images', images, images.with_name('packed.lmdb')) == 0
     path = f'lmdb://{images.with_name("packed.lmdb")}/{first.relative_to(images)}'
     assert fileio.get(path).startswith(b'\x89PNG')
@@ -96,6 +97,7 @@ def test_replaced_image_is_refused(images: Path, partial: Path, length: int | No
                                    capsys: pytest.CaptureFixture) -> None:
     first = first_image(images)
     first.write_bytes(b'x' * (length or first.stat().st_size))
+    os.utime(first, (0, 0))         # as `cp -p` leaves it
     assert run_tool('pack_images', images, images.with_name('packed.lmdb')) == 2
     assert f'{first} was replaced after it had been written: remove {partial}' in (
         capsys.readouterr().err)
