@@ -19,6 +19,7 @@ from addp_mm.apis.export import (
     build_feature_maps,
     export_feature_maps,
     export_timm,
+    patch_sizes,
     publish_checkpoint,
 )
 from addp_mm.cli.run import run
@@ -45,7 +46,7 @@ def parse_args(words: list[str] | None = None) -> argparse.Namespace:
                         help='height and width of the images, or one number for both; default: '
                              'the img_size of the encoder')
     parser.add_argument('--free-size', action='store_true',
-                        help='leave height and width free as well as the number of images')
+                        help='leave height and width free too, in whole patches')
     parser.add_argument('--overwrite', action='store_true', help='replace OUT if it exists')
     return parser.parse_args(words)
 
@@ -78,10 +79,13 @@ def main(words: list[str] | None = None) -> None:
         return
     size = image_size(args, model.encoder)
     error = export_feature_maps(model, args.out, args.to, size, args.free_size, args.overwrite)
-    free = 'any number of images of any size' if args.free_size else \
-        f'any number of images of {size[0]} x {size[1]} pixels'
-    print(f'Written to {args.out}: feature maps of {free}. It was run on other images: its largest '
-          f'difference to the model is {error:.1g} of the largest value.')
+    if args.free_size:
+        sizes = ('any size in whole patches of {} x {} pixels (one of very few patches may be '
+                 'refused)').format(*patch_sizes(model.encoder))
+    else:
+        sizes = f'{size[0]} x {size[1]} pixels'
+    print(f'Written to {args.out}: feature maps of any number of images of {sizes}. It was run on '
+          f'other images: its largest difference to the model is {error:.1g} of the largest value.')
 
 
 if __name__ == '__main__':

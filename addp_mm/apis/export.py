@@ -249,7 +249,7 @@ def _check_free_size(model: FeatureMaps, to: str, free_size: bool) -> None:
 def _largest_difference(model: FeatureMaps, run: Callable, path: str,
                         image_size: tuple[int, int], free_size: bool) -> float:
     size = [side + 2 * patch if free_size else side
-            for side, patch in zip(image_size, _patch_sizes(model.encoder), strict=True)]
+            for side, patch in zip(image_size, patch_sizes(model.encoder), strict=True)]
     images = torch.randn(3, 3, *size, generator=torch.Generator().manual_seed(1))
     maps = model(images)
     try:
@@ -263,7 +263,7 @@ def _largest_difference(model: FeatureMaps, run: Callable, path: str,
             'another format' + (', or leave out the free size.' if free_size else '.')) from error
 
 
-def _patch_sizes(encoder: nn.Module) -> tuple[int, int]:
+def patch_sizes(encoder: nn.Module) -> tuple[int, int]:
     """Height and width of a patch, or of what a convolutional network reduces to one place."""
     if not isinstance(encoder, VisionTransformer):
         return 32, 32

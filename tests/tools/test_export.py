@@ -37,11 +37,12 @@ def files(tmp_path: Path) -> list[str]:
 
 @pytest.mark.parametrize(('to', 'words'), [
     ('torchscript', 'any number of images of 32 x 32 pixels'),
+    ('pt2 --free-size', r'any size in whole patches of 8 x 8 pixels \(one of very few patches may'),
     ('timm', 'VisionTransformer\\(img_size=\\(32, 32\\), patch_size=8, embed_dim=16'),
 ])
 def test_it_writes_and_says_so(tool, files, to: str, words: str, tmp_path: Path, capsys):
     out = tmp_path / 'out.pth'
-    assert run(tool.main, [*files, str(out), '--to', to]) == 0
+    assert run(tool.main, [*files, str(out), '--to', *to.split()]) == 0
     assert out.stat().st_size > 1000
     assert re.search(words, capsys.readouterr().out)
 
