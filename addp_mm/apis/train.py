@@ -23,7 +23,7 @@ from ..atomic_write import write_whole
 from ..checkpoints import read_pointer
 from ..config_errors import errors_explained
 from ..config_file import read_config_file
-from ..datasets.coco_file import coco_fault
+from ..datasets.coco_file import read_coco
 from ..engine.hooks import CheckpointFitHook
 from ..error_origin import places
 from ..generation import ImageGenerator
@@ -271,8 +271,8 @@ def check_data(runner: Runner, *phases: str) -> None:
                 loop = getattr(runner, f'{phase}_loop')
         except ValueError as error:
             source = _source(runner.cfg[f'{phase}_dataloader'].dataset)
-            if source.endswith('.json') and (fault := coco_fault(source)):
-                raise ValueError(f'{source} {fault}') from error
+            if source.endswith('.json'):
+                read_coco(source)       # says what is wrong in it
             if 'need at least one array' not in str(error):    # of mmengine, to serialize them
                 raise
             raise ValueError(

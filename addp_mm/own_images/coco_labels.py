@@ -4,13 +4,12 @@ Boxes are (x, y, width, height) in pixels; sizes are (width, height).
 """
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..datasets.coco_file import coco_fault
+from ..datasets.coco_file import read_coco
 from ..datasets.labelled_pictures import lies_in_box, run_lengths
 
 _Entry = dict[str, Any]
@@ -30,9 +29,7 @@ def read_coco_file(path: Path, root: Path) -> tuple[list[_Entry], list[_Entry], 
         ValueError: If something is missing or of another type, or an image is listed twice or not
             below ``root``.
     """
-    if fault := coco_fault(path):
-        raise ValueError(f'{path} is not in COCO\'s format: it {fault}')
-    content = json.loads(path.read_text(encoding='utf-8'))
+    content = read_coco(path, needs_area=False)
     for part, name in (('images', 'file_name'), ('categories', 'name')):
         for number, entry in enumerate(content[part]):
             if not (isinstance(entry[name], str) and entry[name].strip()):
@@ -57,7 +54,7 @@ def complete_objects(annotations: Sequence[_Entry], sizes: Mapping[Any, tuple[in
         path: The file, for messages.
 
     Returns:
-        The annotations with ``iscrowd``, and with the area of the mask where it was 0.
+        The annotations with ``iscrowd``, and with the area of the mask where it was missing or 0.
 
     Raises:
         ValueError: If one has no mask, an unknown image or category, or a mask or a box that
@@ -71,7 +68,7 @@ def complete_objects(annotations: Sequence[_Entry], sizes: Mapping[Any, tuple[in
         boxes.append(box)
         completed.append(annotation | dict(
             iscrowd=annotation.get('iscrowd') or 0,
-            area=annotation['area'] if annotation['area'] > 0 else area))
+            area=given if (given := annotation.get('area') or 0) > 0 else area))
     pairs = list(zip(annotations, boxes, strict=True))
     if sum(_is_of_corners(x['bbox'], own) for x, own in pairs) > len(pairs) / 2:
         raise ValueError(f'{path} has boxes that fit their masks as two corners (x1, y1, x2, y2), '

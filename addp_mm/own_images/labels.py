@@ -25,6 +25,7 @@ _MOST = 0.5             # of a picture or of all objects: more is unusual
 _WHOLE = 0.9            # of an object's pixels at one place: the others are specks
 _WITH_CORNERS = np.ones((3, 3))     # pixels that touch at a corner are one place
 _Content = TypeVar('_Content')
+_Places = tuple[Path, int, float]   # of a value in a label image, see _find_places
 
 
 @dataclass
@@ -110,7 +111,7 @@ def read_coco(images: Path, path: Path) -> LabelledImages:
     completed = complete_objects(found.annotations, sizes, (x['id'] for x in found.categories),
                                  path)
     if num := sum(new != old for new, old in zip(completed, found.annotations, strict=True)):
-        found.notes.append(f'{num} objects had an area of 0 or no iscrowd: filled in.')
+        found.notes.append(f'{num} objects had no area, an area of 0 or no iscrowd: filled in.')
     found.annotations = completed
     return found
 
@@ -154,10 +155,11 @@ def _read_label_images(images: Path, labels: Path, category: str,
     if not labelled:
         raise ValueError(f'No label image in {labels} has the name of an image in {images}: '
                          'expected the same names but for their endings.')
-    if not components:
-        _check_told_apart([label for _, label in labelled])
+    places: list[_Places] = []
     found = _collect(images, category, (
-        (path, _objects_of_label_image(label, components)) for path, label in labelled))
+        (path, _objects_of_label_image(label, components, places)) for path, label in labelled))
+    if not components:
+        _check_told_apart(places)
     if len(labelled) < len(paths):
         found.notes.append(f'{len(paths) - len(labelled)} images have no label image: left out.')
     if by_name:
@@ -186,13 +188,16 @@ def _is_lossy(path: Path) -> bool:
     return path.suffix.lower() in _LOSSY
 
 
-def _objects_of_label_image(path: Path, components: bool
+def _objects_of_label_image(path: Path, components: bool, places: list[_Places]
                             ) -> Callable[[tuple[int, int]], Iterator[np.ndarray]]:
+    """What gives the masks of its objects; where their values lie is added to ``places``."""
     def read(size: tuple[int, int]) -> Iterator[np.ndarray]:
         _check_size(path, size, path.parent)
         values = read_label_image(path)
         if components:
             values = ndimage.label(values)[0]
+        else:
+            places.extend((path, *place) for place in _find_places(values))
         for value in np.unique(values[values > 0]):
             yield values == value
     return read
@@ -226,9 +231,8 @@ def read_label_image(path: Path) -> np.ndarray:
     return values.astype(np.int64)
 
 
-def _check_told_apart(paths: Sequence[Path]) -> None:
+def _check_told_apart(found: Sequence[_Places]) -> None:
     """Raise ValueError if label images are masks or maps of classes, not of objects."""
-    found = [(path, *places) for path in paths for places in _find_places(read_label_image(path))]
     several = [(path, num, share) for path, num, share in found if num > 1]
     num_parted = sum(share < _WHOLE for _, _, share in several)
     are_masks = len(found) == len({path for path, *_ in found})

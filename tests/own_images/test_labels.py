@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from addp_mm.own_images import labels as labels_module
 from addp_mm.own_images.annotations import decode_mask
 from addp_mm.own_images.labels import LabelledImages, read_label_image, read_labels
 
@@ -123,11 +124,15 @@ def test_coco_files_that_do_not_fit_are_refused(folder: Path):
 
 def test_what_a_coco_file_lacks_for_detectors_is_filled_in(folder: Path):
     expected = read_labels(folder / 'images', folder / 'labels')
-    write_coco(folder / 'all.json', expected, annotations=[
-        {**x, 'area': 0} | dict(iscrowd=None) for x in expected.annotations])
-    found = read_labels(folder / 'images', folder / 'all.json')
-    assert found.annotations == expected.annotations
-    assert found.notes == ['4 objects had an area of 0 or no iscrowd: filled in.']
+    for lacking in (dict(area=0, iscrowd=None), dict(area=None)):
+        write_coco(folder / 'all.json', expected,
+                   annotations=[x | lacking for x in expected.annotations])
+        found = read_labels(folder / 'images', folder / 'all.json')
+        assert found.annotations == expected.annotations
+        assert found.notes == ['4 objects had no area, an area of 0 or no iscrowd: filled in.']
+    without = [{key: x[key] for key in x.keys() - {'area'}} for x in expected.annotations]
+    write_coco(folder / 'all.json', expected, annotations=without)
+    assert read_labels(folder / 'images', folder / 'all.json').annotations == expected.annotations
 
 
 def test_labels_of_another_size_are_refused(folder: Path):
@@ -179,6 +184,18 @@ def test_maps_of_classes_are_told_from_label_images(folder: Path):
         save_labels(folder / 'labels' / name, values)
     with pytest.raises(ValueError, match='one value at 3 separate places.* 4 of 6 .*--components'):
         read_labels(folder / 'images', folder / 'labels')
+
+
+def test_label_images_are_decoded_once(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    read, decoded = read_label_image, []
+
+    def count(path: Path) -> np.ndarray:
+        decoded.append(path.name)
+        return read(path)
+
+    monkeypatch.setattr(labels_module, 'read_label_image', count)
+    read_labels(folder / 'images', folder / 'labels')
+    assert decoded == ['a.png', 'b.tif']
 
 
 def test_specks_and_corners_do_not_part_an_object(folder: Path):
@@ -290,7 +307,7 @@ def test_masks_of_16_bits(tmp_path: Path):
 
 @pytest.mark.parametrize('changes, message', [
     (dict(segmentation=[[1, 2, 3]]), 'mask .segmentation. that cannot be read'),
-    (dict(bbox=[6, 3, 1, 1]), 'does not lie in its box'), (dict(area=None), 'an area that is no')])
+    (dict(bbox=[6, 3, 1, 1]), 'does not lie in its box'), (dict(area='6'), 'an area that is no')])
 def test_outlines_of_a_coco_file_that_are_none(changes: dict, message: str, tmp_path: Path):
     save_image(tmp_path / 'a.png')
     annotation = dict(id=1, image_id=1, category_id=1, bbox=[0, 0, 3, 2], area=6,

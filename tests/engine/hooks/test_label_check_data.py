@@ -198,7 +198,7 @@ def other_outlines(content: dict) -> None:
 @pytest.mark.parametrize('change, message', [
     (twice_as_wide, 'has 128 x 64 pixels, does not fit .*00000.jpg, which has 64 x 64'),
     (renamed_files, 'Expected a file at .*gone_00000.jpg for .*changed_training.json'),
-    (one_id, 'changed_training.json has the id 0 more than once in images'),
+    (one_id, 'changed_training.json is not .*: it has the id 0 more than once in images'),
     (other_outlines, 'outline .segmentation. that does not lie in its box on .*00000.jpg')])
 def test_labels_of_other_pictures_are_refused(scenes: Path, change: Change, message: str):
     with pytest.raises(ValueError, match=message):
