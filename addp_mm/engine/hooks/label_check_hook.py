@@ -55,7 +55,8 @@ class LabelCheckHook(Hook):
     of COCO's format and, in a test, with the checkpoint and with the labelled images of
     :class:`KNNClassifier`. Instances are counted, pixels of annotations looked at, heads compared
     with the classes. A loss that is exactly zero in each of the first 100 iterations is warned of,
-    and so is another ``reduce_zero_label`` than that of the training.
+    and so are another ``reduce_zero_label`` than that of the training, and labelled pictures that
+    only the metric knows.
 
     Raises:
         ValueError: Before the first iteration; for an annotated pixel of which the file was not
@@ -198,6 +199,9 @@ def _check_data(dataset: Any, model: nn.Module, is_training: bool = False,
             check_pictures(leaf, MAPS_READ)
             _check_instances(leaf, found, is_training, model)
             _check_maps(leaf, found, is_training, _ignored(model, metrics))
+    if is_main_process():
+        for metric in metrics:
+            _warn_of_left_out(metric, names, dataset)
     return names
 
 
@@ -232,6 +236,24 @@ def _check_metric_pictures(api: Any, leaf: Any) -> None:
         if not known.issuperset(tuple(map(round, x['bbox'])) for x in info.get('instances', ())):
             raise ValueError(f'The annotation file of the metric has other boxes on {named} than '
                              f'{source_of(leaf)}. Set the same ann_file for both.')
+
+
+def _warn_of_left_out(metric: Any, names: tuple[str, ...], dataset: Any) -> None:
+    """Labelled pictures that a metric of COCO's kind counts, and a data set does not give it."""
+    api = getattr(metric, '_coco_api', None)
+    if api is None:
+        return
+    given = {info_of(leaf, index).get('img_id') for leaf in leaves(dataset)
+             for index in range(len(leaf))}
+    numbers = set(api.getCatIds(catNms=list(names)))
+    counted = {x['image_id'] for x in api.anns.values()
+               if x['category_id'] in numbers and not x.get('iscrowd')}
+    if left_out := len(counted - given):
+        MMLogger.get_current_instance().warning(
+            f'{left_out} of {len(counted)} labelled pictures in the annotation file of the metric '
+            f'are not in the data set of {_where(dataset)} (look at its indices and filter_cfg): '
+            'their objects count as missed, and all scores are too low. Write an annotation file '
+            'of the pictures that are to be scored, and set it as ann_file of both.')
 
 
 def _corners(box: Sequence[float]) -> tuple[int, ...]:

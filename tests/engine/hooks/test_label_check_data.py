@@ -226,6 +226,33 @@ def test_the_pictures_of_the_metric_are_compared(scenes: Path):
 
 
 @needs_dense
+@pytest.mark.parametrize('options, change, left_out', [
+    ({}, None, False), (dict(indices=2), None, True), (dict(indices=2), all_crowds, False)])
+def test_pictures_that_only_the_metric_knows_are_warned_of(
+        scenes: Path, options: dict, change: Change | None, left_out: bool, log):
+    from mmdet.evaluation import CocoMetric
+    val = coco(scenes, 'validation', change, **options)
+    runner = runner_of(coco(scenes), val, (CocoMetric(ann_file=val.ann_file), ))
+    for check in (LabelCheckHook().before_train, LabelCheckHook().before_test):
+        log.clear()
+        check(runner)
+        assert ('1 of 3 labelled pictures in the annotation file of the metric are not in the data '
+                'set of' in log.text) == left_out
+
+
+@needs_dense
+def test_pictures_of_joined_data_sets_are_all_known_to_the_metric(scenes: Path, log):
+    from mmdet.evaluation import CocoMetric
+    parts = [dict(type='CocoDataset', data_root=str(scenes), indices=indices, pipeline=[],
+                  ann_file='coco/instances_validation.json', metainfo=dict(classes=DIGIT_CLASSES),
+                  data_prefix=dict(img='images/validation/')) for indices in ([0, 1], [2])]
+    val = build('mmdet', type='ConcatDataset', datasets=parts)
+    metric = CocoMetric(ann_file=str(scenes / 'coco/instances_validation.json'))
+    LabelCheckHook().before_test(runner_of(coco(scenes), val, (metric, )))
+    assert 'are not in the data set' not in log.text
+
+
+@needs_dense
 def test_heads_with_classes_of_their_own_are_not_judged(scenes: Path):
     """HTC's second kind of map, proposals, texts, masks for all classes, borders of classes."""
     roi_head = nn.Module()
