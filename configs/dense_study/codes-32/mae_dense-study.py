@@ -1,0 +1,1 @@
+_base_ = '../mae_dense-study.py'

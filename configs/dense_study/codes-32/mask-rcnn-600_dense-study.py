@@ -1,0 +1,1 @@
+_base_ = '../mask-rcnn-600_dense-study.py'

@@ -1,0 +1,1 @@
+_base_ = '../mask-rcnn_dense-study.py'
