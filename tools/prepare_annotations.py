@@ -41,12 +41,17 @@ def parse_args(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--pretrained', type=Path, metavar='OUT',
                         help='also write configs of Mask R-CNN and UperNet that start from what '
                              'tools/train_from_folder.py trained there')
+    parser.add_argument('--stretch', action='store_true',
+                        help='these configs stretch grey images to their range, each by itself, '
+                             'also where the pre-training did not: for dark ones')
     return parser.parse_args(words)
 
 
 def main(words: list[str] | None = None) -> None:
     """Read the labels, write them in both forms, and say what to do with them."""
     args = parse_args(words)
+    if args.stretch and not args.pretrained:
+        raise ValueError('--stretch is for the configs that --pretrained writes: name both.')
     found = read_labels(args.images, args.labels, args.category, args.components)
     settings = dict(images=str(args.images.absolute()),
                     labels=str(args.labels and args.labels.absolute()), category=args.category,
@@ -58,7 +63,7 @@ def main(words: list[str] | None = None) -> None:
     for note in found.notes:
         say(f'  {note}')
     if args.pretrained:
-        configs = write_dense_configs(found, args.out, args.pretrained)
+        configs = write_dense_configs(found, args.out, args.pretrained, args.stretch)
         for line in dense_commands(Path(__file__).parent, configs):
             say(line)
 

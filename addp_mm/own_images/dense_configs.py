@@ -2,10 +2,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 
 from ..apis.model_source import find_shipped
 from ..atomic_write import write_whole
@@ -22,13 +23,15 @@ _LOADERS = dict(train_dataloader='train', val_dataloader='val', test_dataloader=
 _COLOURS = 0x9E3779
 
 
-def write_dense_configs(found: LabelledImages, annotations: Path, pretrained: Path) -> list[Path]:
+def write_dense_configs(found: LabelledImages, annotations: Path, pretrained: Path,
+                        stretch: bool = False) -> list[Path]:
     """Write ``annotations/mask-rcnn.py`` and ``annotations/upernet.py``, unless they are there.
 
     Args:
         found: The labelled images.
         annotations: What ``write_annotations`` wrote.
         pretrained: What the command ``train_from_folder.py`` wrote, with a finished ADDP.
+        stretch: Stretch grey images to their range, also where the pre-training did not.
 
     Returns:
         The two paths.
@@ -36,7 +39,7 @@ def write_dense_configs(found: LabelledImages, annotations: Path, pretrained: Pa
     Raises:
         FileNotFoundError: If ``pretrained`` holds no finished ADDP.
         ValueError: If its encoder has a size without a config to start from, or a config that is
-            there starts from another checkpoint.
+            there starts from another checkpoint or does not stretch.
     """
     config = pretrained / 'configs' / 'addp.py'
     if not config.is_file():
@@ -50,7 +53,7 @@ def write_dense_configs(found: LabelledImages, annotations: Path, pretrained: Pa
     changes = (_detection_changes(found, annotations), _segmentation_changes(found, annotations))
     paths = [annotations / 'mask-rcnn.py', annotations / 'upernet.py']
     for path in filter(Path.is_file, paths):
-        _check_start(path, checkpoint)
+        _check_kept(path, checkpoint, stretch)
     for path, cfg, change in zip(paths, starts, changes, strict=True):
         if path.is_file():
             continue
@@ -61,8 +64,9 @@ def write_dense_configs(found: LabelledImages, annotations: Path, pretrained: Pa
         if hasattr(cfg.model.backbone, 'pretrain_img_size'):
             size = encoder.model.data_preprocessor.tokenizer.model.image_size
             cfg.model.backbone.pretrain_img_size = size
-        if _was_stretched(pretrained):
-            _stretch(cfg)
+        if stretch or _was_stretched(pretrained):
+            for transform in _loading(cfg):
+                transform.backend_args.stretch = True
         write_whole(path, cfg.pretty_text.encode())
     return paths
 
@@ -80,14 +84,19 @@ def _starts(arch: str | dict, config: Path) -> list[Config]:
     return cfgs
 
 
-def _check_start(path: Path, checkpoint: Path) -> None:
-    """Raise ValueError if a config, which the user may have changed, names another checkpoint."""
+def _check_kept(path: Path, checkpoint: Path, stretch: bool) -> None:
+    """Raise ValueError if a config, which the user may have changed, is not what is asked for."""
     cfg = read_config_file(path, import_custom_modules=False)
     init_cfg = cfg.get('model', {}).get('backbone', {}).get('init_cfg')
     named = init_cfg.get('checkpoint') if isinstance(init_cfg, dict) else None
     if named is not None and os.path.realpath(named) != os.path.realpath(checkpoint):
         raise ValueError(f'{path} starts from {named}, not from {checkpoint}, and nothing is '
                          'replaced: name another --out, or remove this config.')
+    stretches = [(transform.get('backend_args') or {}).get('stretch')
+                 for transform in _loading(cfg)]
+    if stretch and not (stretches and all(stretches)):
+        raise ValueError(f'{path} does not stretch grey images, and nothing is replaced: name '
+                         'another --out, or remove this config.')
 
 
 def _was_stretched(pretrained: Path) -> bool:
@@ -96,14 +105,12 @@ def _was_stretched(pretrained: Path) -> bool:
     return record.is_file() and read_json(record).get('stretch', False)
 
 
-def _stretch(cfg: Config) -> None:
-    """Have the pipelines show the encoder what it was pre-trained on."""
-    pipelines = [cfg[loader].dataset.pipeline for loader in _LOADERS]
+def _loading(cfg: Config) -> Iterator[ConfigDict]:
+    """The transforms of a config that load an image."""
+    pipelines = [cfg[loader].dataset.pipeline for loader in _LOADERS if loader in cfg]
     pipelines += [cfg[name] for name in ('train_pipeline', 'test_pipeline') if name in cfg]
     for pipeline in pipelines:
-        for transform in pipeline:
-            if transform.type == 'LoadImageFromFile':
-                transform.backend_args.stretch = True
+        yield from (transform for transform in pipeline if transform.type == 'LoadImageFromFile')
 
 
 def _detection_changes(found: LabelledImages, annotations: Path) -> dict[str, Any]:

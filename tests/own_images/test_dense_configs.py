@@ -73,17 +73,29 @@ def test_configs_of_another_checkpoint_are_refused(found: LabelledImages, tmp_pa
     assert write_dense_configs(found, out, second) == paths
 
 
-@pytest.mark.parametrize('stretch', [True, False])
-def test_grey_images_are_stretched_as_in_the_pre_training(found: LabelledImages, tmp_path: Path,
-                                                          stretch: bool):
+@pytest.mark.parametrize(('before', 'asked'), [(True, False), (False, True), (False, False)])
+def test_grey_images_are_stretched_as_in_the_pre_training_or_as_asked(
+        found: LabelledImages, tmp_path: Path, before: bool, asked: bool):
     pretrained = write_pretraining(tmp_path / 'pretrained', 'dict()')
-    (pretrained / 'images.json').write_text(json.dumps(dict(stretch=stretch)))
+    (pretrained / 'images.json').write_text(json.dumps(dict(stretch=before)))
     out = write_annotations(found, tmp_path / 'out', None, {}, lambda line: None)
-    for cfg in map(Config.fromfile, write_dense_configs(found, out, pretrained)):
+    for cfg in map(Config.fromfile, write_dense_configs(found, out, pretrained, asked)):
         loaders = cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader
         pipelines = [loader.dataset.pipeline for loader in loaders]
         for pipeline in (*pipelines, cfg.train_pipeline, cfg.test_pipeline):
-            assert pipeline[0].backend_args.get('stretch', False) == stretch
+            assert pipeline[0].backend_args.get('stretch', False) == (before or asked)
+
+
+def test_configs_that_do_not_stretch_are_not_taken_for_such(found: LabelledImages, tmp_path: Path):
+    pretrained = write_pretraining(tmp_path / 'pretrained', 'dict()')
+    out = write_annotations(found, tmp_path / 'out', None, {}, lambda line: None)
+    paths = write_dense_configs(found, out, pretrained)
+    with pytest.raises(ValueError, match='mask-rcnn.py does not stretch grey images'):
+        write_dense_configs(found, out, pretrained, stretch=True)
+    for path in paths:
+        path.unlink()
+    write_dense_configs(found, out, pretrained, stretch=True)
+    assert write_dense_configs(found, out, pretrained, stretch=True) == paths
 
 
 def test_a_pretraining_that_is_not_there_or_not_done_is_named(found: LabelledImages,

@@ -29,3 +29,10 @@ def test_one_command_writes_both_forms(folder: Path, capsys: pytest.CaptureFixtu
     assert run_tool('prepare_annotations', *words, 'dot') == 2
     error = capsys.readouterr().err
     assert 'expected an empty or new folder' in error and 'Traceback' not in error
+
+
+def test_stretching_is_for_configs_that_are_written(folder: Path, capsys: pytest.CaptureFixture):
+    words = folder / 'images', folder / 'labels', '--out', folder / 'out', '--stretch'
+    assert run_tool('prepare_annotations', *words) == 2
+    assert '--stretch is for the configs that --pretrained writes' in capsys.readouterr().err
+    assert not (folder / 'out').exists()
