@@ -113,6 +113,10 @@ def read_coco(images: Path, path: Path) -> LabelledImages:
     if num := sum(new != old for new, old in zip(completed, found.annotations, strict=True)):
         found.notes.append(f'{num} objects had no area, an area of 0 or no iscrowd: filled in.')
     found.annotations = completed
+    if any(annotation['id'] == 0 for annotation in completed):
+        found.annotations = [{**x, 'id': number} for number, x in enumerate(completed, 1)]
+        found.notes.append('The objects were numbered anew, from 1: COCO\'s scores count one with '
+                           'the id 0 as missed even where it is found.')
     return found
 
 

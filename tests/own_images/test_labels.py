@@ -122,6 +122,15 @@ def test_coco_files_that_do_not_fit_are_refused(folder: Path):
             read_labels(images, path)
 
 
+def test_objects_of_a_coco_file_are_not_numbered_from_zero(folder: Path):
+    expected = read_labels(folder / 'images', folder / 'labels')
+    write_coco(folder / 'all.json', expected, annotations=[
+        x | dict(id=number) for number, x in enumerate(expected.annotations)])
+    found = read_labels(folder / 'images', folder / 'all.json')
+    assert found.annotations == expected.annotations
+    assert [note[:34] for note in found.notes] == ['The objects were numbered anew, fr']
+
+
 def test_what_a_coco_file_lacks_for_detectors_is_filled_in(folder: Path):
     expected = read_labels(folder / 'images', folder / 'labels')
     for lacking in (dict(area=0, iscrowd=None), dict(area=None)):

@@ -200,8 +200,9 @@ def _check_data(dataset: Any, model: nn.Module, is_training: bool = False,
             _check_instances(leaf, found, is_training, model)
             _check_maps(leaf, found, is_training, _ignored(model, metrics))
     if is_main_process():
-        for metric in metrics:
-            _warn_of_left_out(metric, names, dataset)
+        for api in filter(None, (getattr(metric, '_coco_api', None) for metric in metrics)):
+            _warn_of_left_out(api, names, dataset)
+            _warn_of_id_zero(api)
     return names
 
 
@@ -238,11 +239,8 @@ def _check_metric_pictures(api: Any, leaf: Any) -> None:
                              f'{source_of(leaf)}. Set the same ann_file for both.')
 
 
-def _warn_of_left_out(metric: Any, names: tuple[str, ...], dataset: Any) -> None:
+def _warn_of_left_out(api: Any, names: tuple[str, ...], dataset: Any) -> None:
     """Labelled pictures that a metric of COCO's kind counts, and a data set does not give it."""
-    api = getattr(metric, '_coco_api', None)
-    if api is None:
-        return
     given = {info_of(leaf, index).get('img_id') for leaf in leaves(dataset)
              for index in range(len(leaf))}
     numbers = set(api.getCatIds(catNms=list(names)))
@@ -254,6 +252,14 @@ def _warn_of_left_out(metric: Any, names: tuple[str, ...], dataset: Any) -> None
             f'are not in the data set of {_where(dataset)} (look at its indices and filter_cfg): '
             'their objects count as missed, and all scores are too low. Write an annotation file '
             'of the pictures that are to be scored, and set it as ann_file of both.')
+
+
+def _warn_of_id_zero(api: Any) -> None:
+    """An object whose id means 'not found' to pycocotools."""
+    if 0 in api.anns:
+        MMLogger.get_current_instance().warning(
+            'The annotation file of the metric has an object with the id 0, which COCO\'s scores '
+            'count as missed even where it is found: number the annotations from 1.')
 
 
 def _corners(box: Sequence[float]) -> tuple[int, ...]:

@@ -240,6 +240,21 @@ def test_pictures_that_only_the_metric_knows_are_warned_of(
                 'set of' in log.text) == left_out
 
 
+def numbered_from_zero(content: dict) -> None:
+    for number, annotation in enumerate(content['annotations']):
+        annotation['id'] = number
+
+
+@needs_dense
+@pytest.mark.parametrize('change', [numbered_from_zero, None])
+def test_an_object_of_the_id_zero_is_warned_of(scenes: Path, change: Change | None, log):
+    from mmdet.evaluation import CocoMetric
+    val = coco(scenes, 'validation', change)
+    LabelCheckHook().before_test(runner_of(coco(scenes), val, (CocoMetric(
+        ann_file=val.ann_file), )))
+    assert ('an object with the id 0' in log.text) == (change is not None)
+
+
 @needs_dense
 def test_pictures_of_joined_data_sets_are_all_known_to_the_metric(scenes: Path, log):
     from mmdet.evaluation import CocoMetric
