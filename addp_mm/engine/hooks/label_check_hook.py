@@ -383,7 +383,10 @@ def _ignored(model: nn.Module, metrics: Sequence[Any] = ()) -> set[int]:
 
 
 def _metrics(loop: Any) -> Sequence[Any]:
-    return getattr(getattr(loop, 'evaluator', None), 'metrics', ())
+    """The metrics of all data; those that see one of several data sets each are left out."""
+    evaluator = getattr(loop, 'evaluator', None)
+    is_of_parts = hasattr(evaluator, 'dataset_prefixes')    # mmdet's MultiDatasetsEvaluator
+    return () if is_of_parts else getattr(evaluator, 'metrics', ())
 
 
 def _where(dataset: Any) -> str:

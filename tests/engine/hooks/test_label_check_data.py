@@ -268,6 +268,19 @@ def test_pictures_of_joined_data_sets_are_all_known_to_the_metric(scenes: Path, 
 
 
 @needs_dense
+def test_metrics_of_one_data_set_each_are_not_compared_with_the_others(scenes: Path):
+    from mmdet.evaluation import CocoMetric, MultiDatasetsEvaluator
+    parts = [coco(scenes, part) for part in ('training', 'validation')]
+    metrics = [CocoMetric(ann_file=part.ann_file) for part in parts]
+    val = build('mmdet', type='ConcatDataset', datasets=parts)
+    runner = runner_of(parts[0], val, tuple(metrics))
+    with pytest.raises(ValueError, match='Set the same ann_file for both'):
+        LabelCheckHook().before_test(runner)
+    runner.test_loop.evaluator = MultiDatasetsEvaluator(metrics, ['a', 'b'])
+    LabelCheckHook().before_test(runner)
+
+
+@needs_dense
 def test_heads_with_classes_of_their_own_are_not_judged(scenes: Path):
     """HTC's second kind of map, proposals, texts, masks for all classes, borders of classes."""
     roi_head = nn.Module()
