@@ -1,1 +1,0 @@
-_base_ = '../mae_dense-study.py'

@@ -1,1 +1,0 @@
-_base_ = '../mask-rcnn-600_dense-study.py'

@@ -1,1 +1,0 @@
-_base_ = '../mask-rcnn_dense-study.py'

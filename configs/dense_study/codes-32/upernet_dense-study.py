@@ -1,1 +1,0 @@
-_base_ = '../upernet_dense-study.py'
