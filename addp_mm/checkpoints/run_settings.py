@@ -109,8 +109,8 @@ def other_model(meta: Mapping[str, Any] | None, cfg: Config | None) -> str:
         of another kind of model.
     """
     earlier = trained_model(meta)
-    now = _read_model(cfg.pretty_text) if cfg else {}
-    if not (earlier and now) or class_name(earlier.get('type')) != class_name(now.get('type')):
+    now = _present_model(cfg) if earlier and cfg else {}
+    if not now or class_name(earlier.get('type')) != class_name(now.get('type')):
         return ''
     return in_words(_of_results(earlier, now))
 
@@ -123,8 +123,9 @@ def other_part(meta: Mapping[str, Any] | None, part: Mapping[str, Any], kind: ty
         part: The present config of the part.
         kind: Its class, which knows the defaults.
     """
-    earlier, now = trained_model(meta), _read_model(Config(dict(model=part)).pretty_text)
-    if not (earlier and now):
+    earlier = trained_model(meta)
+    now = _present_model(Config(dict(model=part))) if earlier else {}
+    if not now:
         return ''
     found = [_of_results(_with_defaults(trained, kind), _with_defaults(now, kind))
              for trained in _parts_of(earlier, class_name(now['type']))]
@@ -141,7 +142,11 @@ def trained_model(meta: Mapping[str, Any] | None) -> dict[str, Any]:
     Returns:
         The settings; empty if the checkpoint has no config, or one of another library's form.
     """
-    return _read_model((meta or {}).get('cfg'))
+    text = (meta or {}).get('cfg')
+    try:
+        return _model_of(read_settings(text)) if isinstance(text, str) else {}
+    except ValueError:
+        return {}
 
 
 def model_settings(cfg: Config | None) -> dict[str, Any]:
@@ -165,10 +170,11 @@ def in_words(found: Differences) -> str:
     return '; '.join([*listed, *more])
 
 
-def _read_model(text: Any) -> dict[str, Any]:
+def _present_model(cfg: Config) -> dict[str, Any]:
+    """The model of a config; empty where its values cannot be written, as those of a program."""
     try:
-        return _model_of(read_settings(text)) if isinstance(text, str) else {}
-    except ValueError:
+        return _model_of(settings_of(cfg))
+    except (ValueError, SyntaxError):
         return {}
 
 

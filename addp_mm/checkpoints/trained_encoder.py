@@ -13,6 +13,8 @@ from .run_settings import Differences, class_name, in_words, trained_model
 
 _ROUNDED = 3        # decimals of a mean or a deviation, which are kept in float32
 _CHANNELS = ('to_rgb', 'bgr_to_rgb', 'rgb_to_bgr')
+# What preprocessors make of it: mmpretrain's, mmengine's with mmdet's, and mmseg's.
+_CONVERTS = ('to_rgb', '_channel_conversion', 'channel_conversion')
 
 
 def other_heads(meta: Mapping[str, Any] | None, encoder: nn.Module) -> str:
@@ -80,8 +82,7 @@ def _input(preprocessor: nn.Module) -> dict[str, Any]:
         values = getattr(preprocessor, name, None)
         if values is not None:
             found[name] = [round(value, _ROUNDED) for value in values.flatten().tolist()]
-    found['to_rgb'] = bool(getattr(preprocessor, 'to_rgb',
-                                   getattr(preprocessor, '_channel_conversion', False)))
+    found['to_rgb'] = any(getattr(preprocessor, name, False) for name in _CONVERTS)
     return found
 
 
