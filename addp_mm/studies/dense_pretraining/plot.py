@@ -24,7 +24,7 @@ def draw_labels(records: Path, rows: Mapping[str, Row], labelled: Sequence[int],
     Returns:
         The figure.
     """
-    figure = Figure(figsize=(7, 4.5), layout='constrained')
+    figure = Figure(figsize=(7, 5.5), layout='constrained')
     axes = figure.subplots()
     for name, row in rows.items():
         found = {number: values for number in labelled if (
@@ -40,5 +40,5 @@ def draw_labels(records: Path, rows: Mapping[str, Row], labelled: Sequence[int],
     axes.set_xticks(list(labelled), [str(number) for number in labelled])
     axes.minorticks_off()
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
+    figure.legend(frameon=False, loc='outside upper left')
     return figure
