@@ -25,7 +25,7 @@ from ..checkpoints.weight_files import check_target, load_checkpoint, save_weigh
 from ..config_errors import errors_explained
 from ..dense import ADDPUperViT
 from ..models.addp import ADDPViT
-from ..models.layers import FrozenModule
+from ..models.layers import FrozenModule, patch_size_of
 from ..registry import MODELS
 from .load_model import build_untrained, load_exactly
 from .model_source import read_config
@@ -267,9 +267,7 @@ def patch_sizes(encoder: nn.Module) -> tuple[int, int]:
     """Height and width of a patch, or of what a convolutional network reduces to one place."""
     if not isinstance(encoder, VisionTransformer):
         return 32, 32
-    height, width = (side // places for side, places in zip(
-        encoder.img_size, encoder.patch_resolution, strict=True))
-    return height, width
+    return patch_size_of(encoder.patch_embed)
 
 
 def _relative_error(maps: Sequence[Tensor], others: Sequence[Tensor]) -> float:

@@ -32,6 +32,16 @@ def with_notes(weights: Mapping[str, Tensor], source: Mapping[str, Tensor],
     return noted
 
 
+def renamed(source: Mapping[str, Tensor], names: Mapping[str, str]) -> dict[str, Tensor]:
+    """Some tensors of a state dict under other names, with what it notes about their modules.
+
+    Args:
+        source: The state dict.
+        names: The names of the tensors in it, by the new ones.
+    """
+    return with_notes({new: source[old] for new, old in names.items()}, source, names)
+
+
 def noted_grid(weights: Mapping[str, Tensor], name: str) -> Grid | None:
     """The grid (h, w) of a position table; None where none is noted."""
     return all_grids(weights).get(_module(name))

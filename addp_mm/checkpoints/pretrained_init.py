@@ -34,7 +34,7 @@ from .fit import (
     check_start,
     load_what_fits,
 )
-from .module_notes import noted_grid, with_notes
+from .module_notes import noted_grid, renamed, with_notes
 from .position_tables import fit_encoder_table
 from .run_settings import OTHER_MODEL
 from .trained_encoder import other_heads
@@ -292,8 +292,7 @@ class PretrainedInit(mmengine.model.PretrainedInit):
         prefix = f'{self.prefix.rstrip(".")}.' if self.prefix else ''
         whole = state_dict_of(content, self.checkpoint)
         names = {name.removeprefix(prefix): name for name in whole if name.startswith(prefix)}
-        weights = {new: whole[name] for new, name in names.items()}
-        fit = load_what_fits(module, with_notes(weights, whole, names if prefix else None))
+        fit = load_what_fits(module, renamed(whole, names) if prefix else whole)
         _check_loaded(module, fit.loaded, self.checkpoint)
         if is_own:
             notes = check_start(module, fit, self.checkpoint)

@@ -23,7 +23,7 @@ from ..name_lists import listed
 from .converters import convert
 from .download import fetch, file_hash
 from .fit import more_of_a_part
-from .module_notes import all_grids, with_grids, with_notes
+from .module_notes import all_grids, renamed, with_grids, with_notes
 from .releases import find_release, release_name
 from .torch_file import ARCHIVE_SIGN, MapLocation, has_checksums, read_torch_file
 
@@ -221,8 +221,7 @@ def match_prefix(weights: Mapping[str, Tensor], names: Iterable[str]) -> dict[st
     if not complete:
         best = max(found, key=lambda p: len(found[p]))
         _raise_missing(best, [n for n in names if n not in set(found[best])], len(names))
-    chosen = with_notes({n: weights[complete[0] + n] for n in names}, weights,
-                        {n: complete[0] + n for n in names})
+    chosen = renamed(weights, {n: complete[0] + n for n in names})
     for prefix in complete[1:] if complete[0] else ():
         if not all(torch.equal(chosen[n], weights[prefix + n]) for n in names):
             raise ValueError(f'There are different weights under {complete[0]!r} and {prefix!r}; '

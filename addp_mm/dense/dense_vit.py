@@ -50,8 +50,7 @@ class DenseViT(ADDPViT):
     any size: the patch embedding fills them up with zeros, at the bottom and on the right, to whole
     patches (that is, with the mean colour: h = ceil(H / patch_size)), so that a place of the map
     stands for ``patch_size`` pixels, as detectors expect it. The table of absolute positions is
-    resized to the grid. There is no dropout but that of whole paths (paper Tabs. 18
-    and 19).
+    resized to the grid. There is no dropout but that of whole paths (paper Tabs. 18 and 19).
 
     Args:
         with_cp: Keep only the input of each layer for the backward pass, which computes the layer

@@ -8,11 +8,10 @@ import math
 from collections.abc import Sequence
 
 from mmengine.registry import MODELS
-from mmpretrain.models.utils import to_2tuple
 from torch import Tensor, nn
 
 from ..diffusion import NoisySample
-from ..models.layers import TokenPatchEmbed
+from ..models.layers import patch_size_of
 from .attention import PositionBiasAttention
 from .dense_vit import DenseViT
 
@@ -77,16 +76,10 @@ class ADDPUperViT(DenseViT):
         """Encode normalised images (N, 3, H, W); see the class and its parent."""
         size = tuple(images.shape[2:])
         whole = tuple(math.ceil(side / patch) * patch for side, patch in zip(
-            size, self._patch_sizes(), strict=True))
+            size, patch_size_of(self.patch_embed), strict=True))
         if size != whole:
             images = nn.functional.interpolate(images, whole, mode='bilinear')
         return super().forward(images, noisy_sample)
-
-    def _patch_sizes(self) -> tuple[int, int]:
-        """Height and width of a patch."""
-        if isinstance(self.patch_embed, TokenPatchEmbed):
-            return to_2tuple(self.patch_embed.tokenizer.description.stride)
-        return self.patch_embed.projection.stride
 
     def apply_layer(self, layer: nn.Module, tokens: Tensor, grid_size: tuple[int, int]) -> Tensor:
         """Apply one layer; see the parent."""

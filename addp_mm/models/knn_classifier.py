@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from ..checkpoints import find_encoder, fit_encoder, say_what_was_loaded
-from ..checkpoints.module_notes import with_notes
+from ..checkpoints.module_notes import renamed
 from ..registry import MODELS
 
 
@@ -125,8 +125,7 @@ class KNNClassifier(ImageClassifier):
     def _take_encoder(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
         """Put the encoder of whatever checkpoint there is in the place of the checkpoint."""
         names = {name[len(prefix):]: name for name in state_dict if name.startswith(prefix)}
-        inner = {new: state_dict[name] for new, name in names.items()}
-        found = find_encoder(self.backbone, with_notes(inner, state_dict, names))
+        found = find_encoder(self.backbone, renamed(state_dict, names))
         missing = [name for name in self.backbone.state_dict()
                    if name not in found.weights and not any(
                        fnmatchcase(f'backbone.{name}', pattern) for pattern in self.new_parameters)]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from ..module_notes import with_notes
+from ..module_notes import renamed, with_notes
 from .convert import KINDS, convert
 from .key_mapping import Conversion
 from .mage import convert_mage, convert_mage_to_encoder
@@ -69,8 +69,7 @@ def _take_prefix(weights: Mapping[str, Tensor], prefix: str) -> Conversion:
         prefix = ''
     sources = {name.removeprefix(prefix): name for name in weights if name.startswith(prefix)}
     return Conversion(
-        weights=with_notes({new: weights[name] for new, name in sources.items()}, weights,
-                           sources),
+        weights=renamed(weights, sources),
         sources=sources,
         dropped={name: f'not under {prefix!r}' for name in weights if not name.startswith(prefix)})
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import torch
 from mmengine.model import BaseModule
+from mmpretrain.models.utils import to_2tuple
 from torch import Tensor, nn
 
 from .frozen import FrozenModule
@@ -79,3 +80,10 @@ class TokenPatchEmbed(BaseModule):
         """
         token_ids = self.tokenize(images)
         return self.embedding(token_ids.flatten(1)), tuple(token_ids.shape[1:])
+
+
+def patch_size_of(patch_embed: nn.Module) -> tuple[int, int]:
+    """Height and width of a patch, of a patch embedding of pixels or of tokens."""
+    if isinstance(patch_embed, TokenPatchEmbed):
+        return to_2tuple(patch_embed.tokenizer.description.stride)
+    return patch_embed.projection.stride
