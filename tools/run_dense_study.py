@@ -55,6 +55,8 @@ def parse_args(words: list[str] | None = None) -> argparse.Namespace:
                         help='one run, or one draw of the linear layer, for each')
     parser.add_argument('--rate', type=float, help='one learning rate for all rows (default: for '
                         f'each row the best of {", ".join(map(str, RATES))} by training pictures)')
+    parser.add_argument('--times', type=int, default=1, metavar='N', help='pre-trainings read each '
+                        'picture N times as often in an epoch: for few pictures (default: 1)')
     parser.add_argument('--plot', type=Path, metavar='FILE.png',
                         help='draw mask AP over the number of labelled pictures')
     return parser.parse_args(words)
@@ -65,7 +67,7 @@ def main(words: list[str] | None = None) -> None:
     args = parse_args(words)
     MMLogger.get_instance('dense_study', log_level='WARNING')   # no line for each start value
     study = DenseStudy(args.configs, args.data, args.work_dir, args.records, ROWS,
-                       say)
+                       say, times=args.times)
     for part in args.parts:
         for labelled in args.labelled:
             for name in args.rows:

@@ -16,6 +16,7 @@ from ...atomic_write import write_json
 from ...own_images.configs import write_config
 from ...own_images.trainings import Stage, run_stage
 from ...result_folder import ResultFolder, other_settings
+from ...whole_numbers import check_whole
 from ..dense_transfer import read_scores
 from ..frozen_tokens import PARTS, FrozenEncoder, Picture, find_pictures
 from ..linear_patches import LinearFit, LinearPatches, draw_pictures
@@ -64,6 +65,11 @@ class DenseStudy:
         rows: The pre-trainings by their short names.
         say: Takes the lines that tell how far it is.
         fit: How the linear layer is trained.
+        times: How many times as often the pre-trainings read each picture in an epoch as their
+            configs say, at least 1: epochs of few pictures are short.
+
+    Raises:
+        ValueError: If ``times`` is no such number.
     """
 
     configs: Path
@@ -73,6 +79,12 @@ class DenseStudy:
     rows: Mapping[str, Row]
     say: Callable[[str], None] = lambda line: None
     fit: LinearFit = LinearFit()
+    times: int = 1
+
+    def __post_init__(self) -> None:
+        check_whole(times=self.times)
+        if self.times < 1:
+            raise ValueError(f'times must be at least 1, got {self.times}.')
 
     def linear(self, name: str, labelled: int, seeds: Sequence[int]) -> dict[str, Any] | None:
         """The linear layer on frozen tokens; None if another process measures it.
@@ -131,8 +143,9 @@ class DenseStudy:
         if row.config is None:
             return None
         for part in _BEFORE.get(row.config, ()):
-            run_stage(self._stage(part, self._config(part)), self.say, f'[{part}]')
-        stage = self._stage(name, self._config(row.config, {**row.options, **self._start(row)}))
+            run_stage(self._stage(part, self._pretraining(part)), self.say, f'[{part}]')
+        cfg = self._pretraining(row.config, {**row.options, **self._start(row)})
+        stage = self._stage(name, cfg)
         started, trains = _seconds_of_children(), not stage.is_finished
         run_stage(stage, self.say, f'[{name}]')
         if trains:
@@ -215,6 +228,11 @@ class DenseStudy:
         cfg.merge_from_dict(dict(options or {}))
         return cfg
 
+    def _pretraining(self, name: str, options: Mapping[str, Any] | None = None) -> Config:
+        cfg = self._config(name, options)
+        cfg.train_dataloader.dataset.times *= self.times
+        return cfg
+
     def _placed(self, value: Any) -> Any:
         """A config with the study's folders in the place of the written ones."""
         if isinstance(value, Mapping):
@@ -241,18 +259,20 @@ class DenseStudy:
         """See that the records are of the study's own pictures; the first call notes which.
 
         Raises:
-            ValueError: If they are of others.
+            ValueError: If they are of others, or of pre-trainings that read them more often.
         """
         folder = ResultFolder(self.records)
         if other_settings(folder.file('pictures'), self._pictures):
             raise ValueError(f'The records in {self.records} are of other pictures or label maps '
-                             f'than those in {self.data}: name another folder for records.')
+                             f'than those in {self.data}, or pre-training read them another number '
+                             f'of times than {self.times}: name another folder for records.')
         folder.make('pictures', dict, self._pictures)
 
     @cached_property
-    def _pictures(self) -> dict[str, str]:
-        """A hash of the pictures and label maps of each part, in order."""
-        return {part: _hash(find_pictures(self.data, part)) for part in PARTS}
+    def _pictures(self) -> dict[str, Any]:
+        """A hash of the pictures and label maps of each part, in order, and ``times`` if not 1."""
+        pictures = {part: _hash(find_pictures(self.data, part)) for part in PARTS}
+        return {**pictures, 'times': None if self.times == 1 else self.times}
 
 
 def _hash(pictures: Sequence[Picture]) -> str:

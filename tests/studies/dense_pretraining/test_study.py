@@ -75,6 +75,25 @@ def test_records_of_other_pictures_are_refused(study: DenseStudy, tmp_path: Path
         replace(study, data=other).linear('scratch', 2, seeds=[0])
 
 
+def test_few_pictures_are_read_more_often_by_pretrainings_alone(study: DenseStudy):
+    often = replace(study, times=6)
+    for name in ('vqgan', 'mage', 'mae', 'addp', 'own'):
+        once = study._pretraining(name).train_dataloader
+        once.dataset.times *= 6
+        assert often._pretraining(name).train_dataloader == once
+    detector = ('detector', 'scratch', 2, 0, 1e-3, None)
+    assert often.task_config(*detector).dump() == study.task_config(*detector).dump()
+    with pytest.raises(ValueError, match='times must be at least 1, got 0'):
+        replace(study, times=0)
+
+
+@pytest.mark.parametrize('first, then', [(1, 6), (6, 1)])
+def test_records_of_pictures_read_more_often_are_refused(first: int, then: int, study: DenseStudy):
+    replace(study, times=first).linear('scratch', 2, seeds=[0])
+    with pytest.raises(ValueError, match=f'another number of times than {then}'):
+        replace(study, times=then).linear('scratch', 2, seeds=[0])
+
+
 def test_every_part_draws_the_same_pictures(study: DenseStudy, data: Path):
     pictures = find_pictures(data, 'training')
     drawn = [pictures[i] for i in study._indices(3, seed=1)]
