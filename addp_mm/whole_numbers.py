@@ -23,3 +23,11 @@ def check_whole(**numbers: Any) -> None:
     for name, number in numbers.items():
         if not is_whole(number):
             raise ValueError(f'{name} must be a whole number, got {number!r}.')
+
+
+def check_positive(**numbers: int) -> None:
+    """Raise ValueError unless every number is whole and at least 1."""
+    check_whole(**numbers)
+    for name, number in numbers.items():
+        if number < 1:
+            raise ValueError(f'{name} must be at least 1, got {number}.')

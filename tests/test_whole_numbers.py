@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from addp_mm.whole_numbers import check_whole
+from addp_mm.whole_numbers import check_positive, check_whole
 
 
 def test_whole_numbers_of_all_libraries() -> None:
@@ -19,3 +19,10 @@ def test_whole_numbers_of_all_libraries() -> None:
 def test_everything_else_is_refused(value: Any) -> None:
     with pytest.raises(ValueError, match='b must be a whole number, got '):
         check_whole(a=1, b=value)
+
+
+@pytest.mark.parametrize('value', [0, -1, 1.5])
+def test_numbers_of_things(value: float) -> None:
+    check_positive(a=1, b=np.int64(2))
+    with pytest.raises(ValueError, match='b must be '):
+        check_positive(a=1, b=value)

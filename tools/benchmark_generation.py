@@ -9,7 +9,6 @@ import sys
 
 from addp_mm.apis.generate import build_inferencer
 from addp_mm.apis.generation_speed import PARTS, measure_generation
-from addp_mm.apis.inferencer import check_positive
 from addp_mm.cli.arguments import (
     add_model_arguments,
     add_sampler_arguments,
@@ -17,6 +16,7 @@ from addp_mm.cli.arguments import (
     sampler_options,
 )
 from addp_mm.cli.run import run
+from addp_mm.whole_numbers import check_positive
 
 
 def parse_args(words: list[str] | None = None) -> argparse.Namespace:

@@ -18,11 +18,11 @@ from ..checkpoints.weight_files import sha256_of
 from ..datasets.image_reader import is_whole_png
 from ..generation import extend, from_pixels, to_pixels, uncrop_margins
 from ..visualization import edits, spread_steps
-from ..whole_numbers import check_whole
+from ..whole_numbers import check_positive, check_whole
 from .check_config import set_options
 from .freed_memory import keep_freed_memory
 from .image_input import read_image, read_mask
-from .inferencer import ADDPInferencer, check_positive
+from .inferencer import ADDPInferencer
 from .machine import rank_environment
 from .model_source import read_config
 from .output_folder import OutputFolder, save_image

@@ -26,7 +26,7 @@ from ..generation import (
     to_pixels,
     uncrop_margins,
 )
-from ..whole_numbers import check_whole
+from ..whole_numbers import check_positive, check_whole
 from .encoder_outputs import encoder_outputs
 from .hub_folder import HubFolder, folder_of
 from .image_input import (
@@ -37,9 +37,10 @@ from .image_input import (
     read_image,
     read_mask,
 )
-from .load_model import build_model, set_dtype
+from .load_model import build_model
 from .model_card import model_card
 from .model_source import read_config
+from .precision import check_device, set_dtype, without_tf32
 from .result_paths import ResultPaths
 from .shared_folder import write_shared
 
@@ -244,9 +245,9 @@ class ADDPInferencer(HubFolder):
         """
         results = []
         for batch in self._model_images(images, batch_size):
-            with _without_tf32():
+            with without_tf32():
                 token_ids = self.networks.tokenize(batch)
-            with _without_tf32(), self.model.data_preprocessor.tokenizer.running() as tokenizer:
+            with without_tf32(), self.model.data_preprocessor.tokenizer.running() as tokenizer:
                 latents = tokenizer.quantize.lookup(token_ids)
             results.append(to_pixels(self.networks.latent_to_pixel(latents)).numpy())
         return np.concatenate(results)
@@ -344,7 +345,7 @@ class ADDPInferencer(HubFolder):
     def precision(self) -> contextlib.AbstractContextManager:
         """The context in which the model runs in the wanted precision."""
         if self._autocast is None:
-            return _without_tf32()
+            return without_tf32()
         return torch.autocast(self.device.type, dtype=self._autocast)
 
     def edit(self, image: Tensor, mask: Tensor, num_samples: int = 1, seed: int = 0,
@@ -387,35 +388,3 @@ class ADDPInferencer(HubFolder):
         console = Console(stderr=True)
         shown = self.show_progress and console.is_terminal and len(steps) > 1
         return track(steps, title, console=console, disable=not shown)
-
-
-@contextlib.contextmanager
-def _without_tf32() -> Iterator[None]:
-    """Full float32 in convolutions too, as in the reference release, inside a ``with``."""
-    earlier = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = earlier
-
-
-def check_device(device: str | torch.device) -> torch.device:
-    """The device, or ValueError if this machine does not have it."""
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ValueError(f'The device {device} cannot be used: {reason}') from error
-    found = torch.device(device)
-    if found.type == 'meta' or found.type == 'cpu' and found.index:
-        raise ValueError(f'The device {device} cannot be used: name cpu, cuda or cuda:1.')
-    return found
-
-
-def check_positive(**numbers: int) -> None:
-    """Raise ValueError unless every number is whole and at least 1."""
-    check_whole(**numbers)
-    for name, number in numbers.items():
-        if number < 1:
-            raise ValueError(f'{name} must be at least 1, got {number}.')

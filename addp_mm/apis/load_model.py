@@ -3,7 +3,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
@@ -16,11 +15,9 @@ from ..checkpoints.run_settings import OTHER_MODEL, other_model
 from ..checkpoints.weight_files import load_checkpoint, meta_of, state_dict_of
 from ..config_errors import errors_explained
 from ..config_file import model_of
-from ..models.layers import FrozenModule, compare_tokenizer
+from ..models.layers import compare_tokenizer
 from ..registry import MODELS
 from .model_source import read_config
-
-DTYPES = ('float32', 'float64', 'bfloat16', 'float16')
 
 
 def build_model(model: str | Path | Config | BaseModel,
@@ -81,38 +78,6 @@ def load_exactly(model: nn.Module, weights: dict[str, Tensor], path: str | Path)
                          f'config: {fit}. Take the config it was trained with.')
     check_complete(model, fit, path)
     check_finite(weights, path)
-
-
-def set_dtype(model: nn.Module, dtype: str, device: torch.device) -> torch.dtype | None:
-    """Choose the precision of a model and of the tokenizer it holds.
-
-    Args:
-        model: Changed in place.
-        dtype: One of :data:`DTYPES`.
-        device: Where it will run. On a CPU bfloat16 stands in for float16.
-
-    Returns:
-        The dtype to run the model under autocast with; None for full precision.
-
-    Raises:
-        ValueError: If ``dtype`` is unknown.
-    """
-    if dtype not in DTYPES:
-        raise ValueError(f'dtype must be one of {DTYPES}, got {dtype!r}.')
-    wanted = getattr(torch, dtype)
-    for module in model.modules():
-        if isinstance(module, FrozenModule):
-            module.dtype = torch.float32 if dtype == 'float64' else wanted
-    if dtype == 'float64':
-        model.double()
-        model.data_preprocessor.tokenizer.load()
-        model.data_preprocessor.tokenizer.description.double()
-    if dtype == 'float16' and device.type == 'cpu':
-        MMLogger.get_current_instance().warning(
-            'float16 needs a GPU: bfloat16 is used instead, whose values are coarser.')
-    if dtype in ('float32', 'float64'):
-        return None
-    return torch.bfloat16 if device.type == 'cpu' else wanted
 
 
 def build_untrained(cfg: Config) -> BaseModel:

@@ -8,7 +8,7 @@ from typing import Any
 
 from mmengine.config import DictAction
 
-from ..apis.load_model import DTYPES
+from ..apis.precision import DTYPES
 from ..evaluation.feature_extractor import CLASSIFIER, INCEPTION, METRICS, VGG
 from ..evaluation.generation_scores import CACHE_DIR
 

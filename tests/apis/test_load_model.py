@@ -8,7 +8,7 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
-from addp_mm.apis.load_model import build_model, set_dtype
+from addp_mm.apis.load_model import build_model
 from addp_mm.checkpoints.weight_files import save_weights, sha256_of
 from tests.helpers.tiny import build_model as build_tiny
 from tests.helpers.tiny import tiny_addp_cfg, tiny_mage_training_cfg
@@ -108,20 +108,6 @@ def test_other_settings_of_the_same_sizes(cfg: Config, tmp_path: Path,
         type='DiffusionProcess', mapping='argmax')})
     build_model(cfg, tmp_path / 'a.pth')
     assert len(warnings) == 1 and "now 'argmax'" in warnings[0] and 'a.pth was' in warnings[0]
-
-
-def test_dtypes(cfg: Config) -> None:
-    model, cpu = build_tiny(cfg.model.to_dict()), torch.device('cpu')
-    tokenizer = model.data_preprocessor.tokenizer
-    assert set_dtype(model, 'float16', cpu) == torch.bfloat16
-    assert tokenizer.dtype == torch.float16
-    assert set_dtype(model, 'float16', torch.device('cuda')) == torch.float16
-    assert set_dtype(model, 'float32', cpu) is None and tokenizer.dtype == torch.float32
-    assert set_dtype(model, 'float64', cpu) is None
-    parts = (model, tokenizer.description)
-    assert all(p.dtype == torch.float64 for part in parts for p in part.parameters())
-    with pytest.raises(ValueError, match="dtype must be one of .* got 'int8'"):
-        set_dtype(model, 'int8', cpu)
 
 
 def test_weights_that_are_no_numbers_are_refused(cfg: Config, weights: Path) -> None:

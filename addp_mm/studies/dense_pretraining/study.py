@@ -16,7 +16,7 @@ from ...atomic_write import write_json
 from ...own_images.configs import write_config
 from ...own_images.trainings import Stage, run_stage
 from ...result_folder import ResultFolder, other_settings
-from ...whole_numbers import check_whole
+from ...whole_numbers import check_positive
 from ..dense_transfer import read_scores
 from ..frozen_tokens import PARTS, FrozenEncoder, Picture, find_pictures
 from ..linear_patches import LinearFit, LinearPatches, draw_pictures
@@ -82,9 +82,7 @@ class DenseStudy:
     times: int = 1
 
     def __post_init__(self) -> None:
-        check_whole(times=self.times)
-        if self.times < 1:
-            raise ValueError(f'times must be at least 1, got {self.times}.')
+        check_positive(times=self.times)
 
     def linear(self, name: str, labelled: int, seeds: Sequence[int]) -> dict[str, Any] | None:
         """The linear layer on frozen tokens; None if another process measures it.
