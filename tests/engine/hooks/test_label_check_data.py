@@ -205,6 +205,52 @@ def test_labels_of_other_pictures_are_refused(scenes: Path, change: Change, mess
         LabelCheckHook().before_train(runner_of(coco(scenes, 'training', change)))
 
 
+def corners_for_boxes(content: dict) -> None:
+    for annotation in content['annotations']:
+        annotation['bbox'] = corners_of(annotation)
+
+
+def outlines_in_shares(content: dict) -> None:
+    """Polygons of 0 to 1, as YOLO's."""
+    for annotation in content['annotations']:
+        left, top, right, bottom = (x / 64 for x in corners_of(annotation))
+        annotation['segmentation'] = [[left, top, right, top, right, bottom]]
+
+
+def rows_for_columns(content: dict) -> None:
+    for annotation in content['annotations']:
+        annotation['bbox'] = [40, 2, 20, 9]
+        annotation['segmentation'] = [[2, 40, 11, 40, 11, 60]]
+
+
+def corners_of(annotation: dict) -> list[float]:
+    left, top, width, height = annotation['bbox']
+    return [left, top, left + width, top + height]
+
+
+@needs_dense
+@pytest.mark.parametrize('change', [corners_for_boxes, outlines_in_shares, rows_for_columns])
+def test_boxes_that_are_not_those_of_the_outlines_are_refused(scenes: Path, change: Change):
+    with pytest.raises(ValueError, match=r'boxes .bbox. that do not fit the outlines .* of 9\. The '
+                                         r'first is on .*jpg: \[.*Write both in pixels'):
+        LabelCheckHook().before_train(runner_of(coco(scenes, 'training', change)))
+
+
+@needs_dense
+def test_a_few_boxes_may_be_wrong_and_boxes_without_outlines_lead_out(scenes: Path, log):
+    def few(content: dict) -> None:
+        content['annotations'] = content['annotations'][:3]
+        content['annotations'][0]['bbox'] = [0, 0, 64, 64]
+
+    def alone(content: dict) -> None:
+        corners_for_boxes(content)
+        no_outlines(content)
+    LabelCheckHook().before_train(runner_of(coco(scenes, 'training', few)))
+    assert 'lead out' not in log.text
+    LabelCheckHook().before_train(runner_of(coco(scenes, 'training', alone)))
+    assert 'lead out of their pictures' in log.text and 'not two corners' in log.text
+
+
 @needs_dense
 def test_maps_of_other_pictures_are_refused(scenes: Path, tmp_path: Path):
     for path in (scenes / 'annotations' / 'training').iterdir():
