@@ -27,6 +27,7 @@ from ...datasets.labels import (
     read_maps,
     source_of,
 )
+from ...dense.strides import check_strides
 from ...name_lists import listed
 from ...registry import HOOKS
 from ..unwrapped import unwrapped
@@ -54,9 +55,9 @@ class LabelCheckHook(Hook):
     classes are compared between the data of training and of validation, with the annotation files
     of COCO's format and, in a test, with the checkpoint and with the labelled images of
     :class:`KNNClassifier`. Instances are counted, pixels of annotations looked at, heads compared
-    with the classes. A loss that is exactly zero in each of the first 100 iterations is warned of,
-    and so are another ``reduce_zero_label`` than that of the training, and labelled pictures that
-    only the metric knows.
+    with the classes, and with the strides of the maps that they read. A loss that is exactly zero
+    in each of the first 100 iterations is warned of, and so are another ``reduce_zero_label`` than
+    that of the training, and labelled pictures that only the metric knows.
 
     Raises:
         ValueError: Before the first iteration; for an annotated pixel of which the file was not
@@ -80,6 +81,7 @@ class LabelCheckHook(Hook):
         """Check the training data, and the validation data if there are any."""
         model, dataset = unwrapped(runner.model), runner.train_dataloader.dataset
         _check_heads(dataset, model)
+        check_strides(model)
         names = _check_data(dataset, model, is_training=True)
         if runner.val_loop is not None:
             val_dataset = runner.val_dataloader.dataset
@@ -93,6 +95,7 @@ class LabelCheckHook(Hook):
         """Check the test data."""
         model, dataset = unwrapped(runner.model), runner.test_dataloader.dataset
         _check_heads(dataset, model)
+        check_strides(model)
         metrics = _metrics(getattr(runner, 'test_loop', None))
         names = _check_data(dataset, model, metrics=metrics)
         _compare(names, _where(dataset), self._trained_classes, 'the checkpoint')
