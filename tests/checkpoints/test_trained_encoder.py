@@ -46,6 +46,22 @@ def test_input(trained: dict, said: str) -> None:
     assert other_input(meta(token_predictor=dict(), data_preprocessor=trained), now) == ''
 
 
+@pytest.mark.parametrize('std, said', [([58., 57., 57.], False), ([127.5] * 3, False),
+                                       ([1.] * 3, True), ([0.229] * 3, True), ([0.] * 3, True)])
+def test_an_encoder_that_learns_gets_used_to_near_scales(std: list[float], said: bool) -> None:
+    trained = meta(backbone=dict(), data_preprocessor=dict(type='ADDPDataPreprocessor'))
+    now = ClsDataPreprocessor(mean=[127.5] * 3, std=std)
+    assert bool(other_input(trained, now, learns=True)) == said
+    assert 'mean [' in other_input(trained, now)
+
+
+def test_images_that_are_not_normalised_are_compared() -> None:
+    said = other_input(meta(backbone=dict(), data_preprocessor=IMAGENET),
+                       ClsDataPreprocessor(to_rgb=True))
+    assert said == ('mean [123.675, 116.28, 103.53], now [0.0, 0.0, 0.0]; '
+                    'std [58.395, 57.12, 57.375], now [1.0, 1.0, 1.0]')
+
+
 def test_checkpoints_without_a_config_are_not_compared() -> None:
     now = ClsDataPreprocessor(**IMAGENET)
     for unknown in (None, {}, meta(backbone=dict())):
