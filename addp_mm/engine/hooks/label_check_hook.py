@@ -205,7 +205,7 @@ def _check_data(dataset: Any, model: nn.Module, is_training: bool = False,
     if is_main_process():
         for api in filter(None, (getattr(metric, '_coco_api', None) for metric in metrics)):
             _warn_of_left_out(api, names, dataset)
-            _warn_of_id_zero(api)
+            _check_ids(api)
     return names
 
 
@@ -236,7 +236,7 @@ def _check_metric_pictures(api: Any, leaf: Any) -> None:
             raise ValueError(f'The annotation file of the metric has another picture of the number '
                              f'{info.get("img_id")} than {source_of(leaf)}: {named}, there '
                              f'{info.get("img_path")}. Set the same ann_file for both.')
-        known = {_corners(x['bbox']) for x in api.loadAnns(api.getAnnIds(info['img_id']))}
+        known = {_corners(x['bbox']) for x in api.loadAnns(api.getAnnIds([info['img_id']]))}
         if not known.issuperset(tuple(map(round, x['bbox'])) for x in info.get('instances', ())):
             raise ValueError(f'The annotation file of the metric has other boxes on {named} than '
                              f'{source_of(leaf)}. Set the same ann_file for both.')
@@ -257,12 +257,21 @@ def _warn_of_left_out(api: Any, names: tuple[str, ...], dataset: Any) -> None:
             'of the pictures that are to be scored, and set it as ann_file of both.')
 
 
-def _warn_of_id_zero(api: Any) -> None:
-    """An object whose id means 'not found' to pycocotools."""
-    if 0 in api.anns:
+def _check_ids(api: Any) -> None:
+    """See that pycocotools can count with the ids of the objects; 0 means 'not found' to it."""
+    if 0 in map(_as_number, api.anns):
         MMLogger.get_current_instance().warning(
             'The annotation file of the metric has an object with the id 0, which COCO\'s scores '
             'count as missed even where it is found: number the annotations from 1.')
+
+
+def _as_number(number: Any) -> float:
+    try:
+        return float(number)
+    except ValueError as error:
+        raise ValueError(f'The annotation file of the metric has an object with the id {number!r}, '
+                         'and COCO\'s scores need numbers: number the annotations from 1.'
+                         ) from error
 
 
 def _corners(box: Sequence[float]) -> tuple[int, ...]:

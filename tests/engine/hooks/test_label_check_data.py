@@ -302,6 +302,29 @@ def test_an_object_of_the_id_zero_is_warned_of(scenes: Path, change: Change | No
 
 
 @needs_dense
+def test_ids_that_are_texts(scenes: Path):
+    from mmdet.evaluation import CocoMetric
+
+    def of_pictures(content: dict) -> None:
+        for entry in content['images']:
+            entry['id'] = f'picture {entry["id"]}'
+        for entry in content['annotations']:
+            entry['image_id'] = f'picture {entry["image_id"]}'
+
+    def of_objects(content: dict) -> None:
+        for entry in content['annotations']:
+            entry['id'] = f'object {entry["id"]}'
+    for change in (of_pictures, of_objects):
+        val = coco(scenes, 'validation', change)
+        runner = runner_of(coco(scenes), val, (CocoMetric(ann_file=val.ann_file), ))
+        if change is of_pictures:
+            LabelCheckHook().before_train(runner)
+            continue
+        with pytest.raises(ValueError, match="object with the id 'object .', and .* need numbers"):
+            LabelCheckHook().before_train(runner)
+
+
+@needs_dense
 def test_pictures_of_joined_data_sets_are_all_known_to_the_metric(scenes: Path, log):
     from mmdet.evaluation import CocoMetric
     parts = [dict(type='CocoDataset', data_root=str(scenes), indices=indices, pipeline=[],
