@@ -1,4 +1,7 @@
-"""What the features of an encoder depend on though its tensors do not show it: heads and input."""
+"""What the features of an encoder depend on though its tensors do not show it.
+
+These are the heads and the norms of its layers, and its input.
+"""
 from __future__ import annotations
 
 import inspect
@@ -13,6 +16,7 @@ from .run_settings import Differences, class_name, in_words, trained_model
 
 _FAR = 3            # times: a deviation that an encoder which learns would have to get used to
 _ROUNDED = 3        # decimals of a mean or a deviation, which are kept in float32
+_HEADS, _EPS = 'num_heads', 'norm_cfg.eps'
 _NUM_CHANNELS = 3
 _CHANNELS = ('to_rgb', 'bgr_to_rgb', 'rgb_to_bgr')
 # What preprocessors make of it: mmpretrain's, mmengine's with mmdet's, and mmseg's.
@@ -20,20 +24,22 @@ _CONVERTS = ('to_rgb', '_channel_conversion', 'channel_conversion')
 
 
 def other_heads(meta: Mapping[str, Any] | None, encoder: nn.Module) -> str:
-    """How many heads the weights of an encoder were trained with, if they are not its own.
+    """Which heads and norms the weights of an encoder were trained with, if not with its own.
 
     Args:
         meta: The meta data of the weights' checkpoint, with a config that has an encoder or a MAGE.
         encoder: The encoder; only a vision transformer is compared.
 
     Returns:
-        Both numbers in words; empty if they are the same, or unknown.
+        The number of heads, or what a norm adds to the variance (``norm_cfg.eps``), then and now in
+        words; empty if they are the same, or unknown.
     """
     if not isinstance(encoder, VisionTransformer):
         return ''
     model = trained_model(meta)
     trained = model.get('backbone') or model.get('token_predictor') or model
-    return _in_words(_heads(trained), dict(num_heads=encoder.arch_settings['num_heads']))
+    now = {_HEADS: encoder.arch_settings[_HEADS], _EPS: getattr(encoder.layers[0].ln1, 'eps', None)}
+    return _in_words({**_heads(trained), **_norm(trained)}, now)
 
 
 def other_input(meta: Mapping[str, Any] | None, preprocessor: nn.Module | None,
@@ -89,8 +95,14 @@ def _in_words(trained: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 def _heads(trained: Mapping[str, Any]) -> dict[str, int]:
     arch = trained.get('arch')
     sizes = VisionTransformer.arch_zoo.get(arch) if isinstance(arch, str) else arch
-    heads = sizes.get('num_heads') if isinstance(sizes, dict) else None
-    return dict(num_heads=heads) if isinstance(heads, int) else {}
+    heads = sizes.get(_HEADS) if isinstance(sizes, dict) else None
+    return {_HEADS: heads} if isinstance(heads, int) else {}
+
+
+def _norm(trained: Mapping[str, Any]) -> dict[str, Any]:
+    kind = MODELS.module_dict.get(class_name(trained.get('type')))
+    norm = trained.get('norm_cfg', _default(kind, 'norm_cfg'))
+    return {_EPS: norm['eps']} if isinstance(norm, dict) and 'eps' in norm else {}
 
 
 def _trained_input(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,6 +34,15 @@ def test_heads(trained: dict | None, said: str) -> None:
     assert other_heads(trained, ResNet(18)) == ''
 
 
+@pytest.mark.parametrize('then, now, said', [
+    ({}, {}, ''), (dict(norm_cfg=dict(type='LN', eps=1e-6)), {}, ''),
+    ({}, dict(norm_cfg=dict(type='LN', eps=0.1)), 'norm_cfg.eps 1e-06, now 0.1'),
+    (dict(norm_cfg=dict(type='LN', eps=0.1)), {}, 'norm_cfg.eps 0.1, now 1e-06')])
+def test_norms(then: dict, now: dict, said: str) -> None:
+    trained = meta(backbone=dict(type='ADDPViT', arch=ARCH, **then))
+    assert other_heads(trained, ADDPViT(arch=ARCH, img_size=32, patch_size=8, **now)) == said
+
+
 @pytest.mark.parametrize('trained, said', [
     (dict(type='ADDPDataPreprocessor', tokenizer=dict()), ''),
     (dict(type='mmpretrain.ADDPDataPreprocessor', to_rgb=False), 'to_rgb False, now True'),
