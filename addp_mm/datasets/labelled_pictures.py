@@ -10,10 +10,9 @@ from mmengine.logging import MMLogger
 
 from .coco_boxes import Box, belongs, leads_out
 from .image_reader import shown_size
-from .labels import info_of, source_of
+from .labels import info_of, is_polygon, source_of
 
 _AS_SHOWN = 'upright, as training reads it'
-_CORNERS_OF_A_POLYGON = 3       # at least; mmdet passes over polygons of fewer
 
 
 def check_pictures(dataset: Any, at_most: int) -> None:
@@ -112,8 +111,7 @@ def _box_around(outline: Any, size: tuple[int, int]) -> Box | None:
         from pycocotools import mask as coder
         box: Box = coder.toBbox(run_lengths(outline, size)).tolist()
         return box
-    polygons = [polygon for polygon in outline or () if len(polygon) % 2 == 0
-                and len(polygon) >= 2 * _CORNERS_OF_A_POLYGON]
+    polygons = list(filter(is_polygon, outline or ()))
     if not polygons:
         return None
     points = np.concatenate(polygons).reshape(-1, 2)

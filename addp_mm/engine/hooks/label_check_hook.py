@@ -307,6 +307,12 @@ def _check_instances(leaf: Any, names: tuple[str, ...], is_training: bool,
                          f'{count.usable} instances, which masks are learned from and scored by: '
                          'add them; or set model.roi_head.mask_head=None, with_mask=False in the '
                          'pipeline and metric=bbox in the evaluator.')
+    if count.too_few_points and loads_masks(leaf):
+        message = (f'{source} has outlines (segmentation) of fewer than three points, of '
+                   f'{count.too_few_points} of {count.usable} instances: mmdet leaves them out.')
+        if is_training and count.too_few_points == count.usable:
+            raise ValueError(f'{message} Write polygons as x1, y1, x2, y2, x3, y3, ...')
+        logger.warning(message)
 
 
 def _check_unused_categories(leaf: Any, names: tuple[str, ...], logger: MMLogger) -> None:

@@ -205,6 +205,22 @@ def test_labels_of_other_pictures_are_refused(scenes: Path, change: Change, mess
         LabelCheckHook().before_train(runner_of(coco(scenes, 'training', change)))
 
 
+@needs_dense
+@pytest.mark.parametrize('least', [0, 1])
+def test_outlines_of_two_points(scenes: Path, log, least: int):
+    def change(content: dict) -> None:
+        for annotation in content['annotations'][least:]:
+            annotation['segmentation'] = [corners_of(annotation)]
+    data = coco(scenes, 'training', change)
+    data.pipeline.transforms.append(SimpleNamespace(with_mask=True))
+    if least:
+        LabelCheckHook().before_train(runner_of(data))
+        assert 'fewer than three points, of 8 of 9 instances: mmdet leaves them out' in log.text
+        return
+    with pytest.raises(ValueError, match='of 9 of 9 instances: .* Write polygons as x1, y1'):
+        LabelCheckHook().before_train(runner_of(data))
+
+
 def corners_for_boxes(content: dict) -> None:
     for annotation in content['annotations']:
         annotation['bbox'] = corners_of(annotation)
