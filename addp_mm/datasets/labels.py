@@ -172,6 +172,9 @@ def info_of(dataset: Any, index: int) -> dict:
 def _check_file(path: str, loader: Any) -> None:
     values = mmcv.imfrombytes(fileio.get(path, backend_args=loader.backend_args),
                               flag='unchanged', backend=loader.imdecode_backend)
+    if values is not None and values.ndim == 2 and 1 in values.shape:
+        raise ValueError(f'The annotation {path} has one row or column of pixels, which mmseg '
+                         'cannot read: leave out its picture.')
     if values is None or values.squeeze().ndim != 2:
         shape = 'nothing readable' if values is None else f'pixels {values.shape}'
         raise ValueError(f'The annotation {path} holds {shape}, expected one label for each pixel, '

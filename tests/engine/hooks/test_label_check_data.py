@@ -410,6 +410,18 @@ def test_maps_of_validation_and_test_are_looked_at(scenes: Path, tmp_path: Path,
 
 
 @needs_dense
+def test_maps_of_one_row_are_refused(scenes: Path, tmp_path: Path):
+    for folder in ('images', 'maps'):
+        (tmp_path / folder).mkdir()
+    Image.new('RGB', (64, 1)).save(tmp_path / 'images' / 'a.jpg')
+    Image.new('L', (64, 1)).save(tmp_path / 'maps' / 'a.png')
+    data = ade(scenes, data_prefix=dict(img_path=str(tmp_path / 'images'),
+                                        seg_map_path=str(tmp_path / 'maps')))
+    with pytest.raises(ValueError, match='a.png has one row or column of pixels, which mmseg can'):
+        LabelCheckHook().before_train(runner_of(data))
+
+
+@needs_dense
 def test_the_ignored_label_is_that_of_the_heads_and_of_the_metric(scenes: Path, tmp_path: Path):
     from mmseg.evaluation import IoUMetric
     path = maps_with(scenes, tmp_path / 'maps', 201, 3)       # 200 after reduce_zero_label
