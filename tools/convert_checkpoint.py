@@ -122,7 +122,7 @@ def dropped_lines(dropped: dict[str, str]) -> list[str]:
 def main(words: list[str] | None = None) -> None:
     """Convert, and say what was done."""
     args = parse_args(words)
-    check_target(args.dst, args.overwrite)
+    check_target(args.dst, args.overwrite, args.src)
     grid_size = wanted_grid(args)
     weights = load_weights(args.src, trust=args.trust_checkpoint)
     kind = args.kind or detect_kind(weights)

@@ -22,6 +22,7 @@ from addp_mm.apis.export import (
     patch_sizes,
     publish_checkpoint,
 )
+from addp_mm.checkpoints.weight_files import check_target
 from addp_mm.cli.run import run
 from addp_mm.models.addp.vit import check_tiles
 
@@ -67,6 +68,7 @@ def image_size(args: argparse.Namespace, encoder: object) -> tuple[int, int]:
 def main(words: list[str] | None = None) -> None:
     """Export, and say what was done."""
     args = parse_args(words)
+    check_target(args.out, args.overwrite, args.checkpoint)
     if args.to == 'checkpoint':
         publish_checkpoint(args.config, args.checkpoint, args.out, args.overwrite)
         print(f'Written to {args.out}: weights and meta data of {args.checkpoint}.')

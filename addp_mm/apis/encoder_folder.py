@@ -16,6 +16,7 @@ from ..checkpoints import load_encoder
 from ..checkpoints.download import file_hash
 from ..checkpoints.module_notes import with_notes
 from ..checkpoints.weight_files import save_weights
+from ..models.layers import check_ready, is_exporting
 from ..registry import MODELS
 from ..version import __version__
 from .export import export_timm, fits_timm
@@ -108,7 +109,13 @@ class ADDPEncoder(nn.Module, HubFolder):
         return new
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Images (N, 3, H, W), RGB in [0, 1], to feature maps (N, D, h, w)."""
+        """Images (N, 3, H, W), RGB in [0, 1], to feature maps (N, D, h, w).
+
+        Raises:
+            ValueError: If they are on another scale.
+        """
+        if not is_exporting():
+            check_ready(images)
         return tuple(self.encoder((images * 255 - self.mean) / self.std))
 
     def _save_pretrained(self, save_directory: Path) -> None:

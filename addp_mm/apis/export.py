@@ -198,11 +198,12 @@ def publish_checkpoint(config: str | Path | Config, checkpoint: str | Path, path
         FileExistsError: If there is such a file.
         FileNotFoundError: If there is no such config or checkpoint.
         ValueError: If the file is no checkpoint of a training, of another model than that of the
-            config, or holds weights that are not finite; or ``path`` is a .safetensors file.
+            config, or holds weights that are not finite; or ``path`` is a .safetensors
+            file or the checkpoint itself.
     """
     if Path(path).suffix == '.safetensors':
         raise ValueError(f'A checkpoint is a torch file, got the name {path}: end it in .pth.')
-    check_target(path, overwrite)
+    check_target(path, overwrite, checkpoint)
     model = build_untrained(config if isinstance(config, Config) else read_config(config)[0])
     content = load_checkpoint(checkpoint)
     if not isinstance(content, dict) or not set(PUBLISHED) <= content.keys():

@@ -247,7 +247,8 @@ def build_runner(cfg: Config) -> Runner | FlexibleRunner:
         notes.append('There is no GPU: the memory of freed tensors is kept for the next ones.')
     with errors_explained(cfg, 'The runner of the config cannot be built'):
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    runner.register_hook(CheckpointFitHook(), priority='LOWEST')
+    if not any(isinstance(hook, CheckpointFitHook) for hook in runner.hooks):
+        runner.register_hook(CheckpointFitHook(), priority='LOWEST')
     for note in notes:
         runner.logger.info(note)
     for warning in warnings:

@@ -185,9 +185,19 @@ def _save_safetensors(tensors: dict[str, Tensor], path: Path, meta: dict[str, st
         raise OSError(errno.EIO, str(error)) from error
 
 
-def check_target(path: str | Path, overwrite: bool = False) -> None:
-    """Raise what :func:`save_weights` would, before the work that leads to it."""
+def check_target(path: str | Path, overwrite: bool = False,
+                 source: str | Path | None = None) -> None:
+    """Raise what :func:`save_weights` would, before the work that leads to it.
+
+    Args:
+        path: The file to write.
+        overwrite: Replace an existing file.
+        source: A file that is read, and would be lost if it were the same.
+    """
     path = Path(path)
+    if source is not None and path.is_file() and Path(source).is_file() and path.samefile(source):
+        raise ValueError(f'{path} is the file that is read: it would be lost. Give another name to '
+                         'what is written.')
     if path.is_dir():
         raise ValueError(f'{path} is a folder, expected the name of a file to write, for example '
                          f'{path / "weights.pth"}.')

@@ -13,6 +13,7 @@ import numpy as np
 from mmengine import fileio
 
 _CATEGORIES = re.compile(r'"categories"\s*:\s*(?=\[)')
+_CORNERS = 3        # of a polygon, at least
 _BACKGROUND = 'With reduce_zero_label=True, labels are the values of the file less one.'
 
 
@@ -24,12 +25,15 @@ class InstanceCount:
         usable: Those that a detector learns from.
         crowds: Those that are only left out of the scores (``iscrowd``).
         without_mask: Usable ones without an outline.
+        too_few_points: Usable ones with polygons of fewer than three points, which mmdet leaves out
+            where it reads outlines.
         by_label: The usable ones of each label.
     """
 
     usable: int = 0
     crowds: int = 0
     without_mask: int = 0
+    too_few_points: int = 0
     by_label: Counter = field(default_factory=Counter)
 
 
@@ -95,9 +99,17 @@ def count_instances(dataset: Any) -> InstanceCount | None:
                 count.crowds += 1
             elif right > left and bottom > top:
                 count.usable += 1
-                count.without_mask += not instance.get('mask')
+                outline = instance.get('mask')
+                count.without_mask += not outline
+                count.too_few_points += bool(outline) and isinstance(outline, list) and not any(
+                    map(is_polygon, outline))
                 count.by_label[instance.get('bbox_label')] += 1
     return count
+
+
+def is_polygon(coordinates: Sequence[float]) -> bool:
+    """Whether mmdet takes a list of coordinates x, y, x, y, ... for a polygon."""
+    return len(coordinates) % 2 == 0 and len(coordinates) >= 2 * _CORNERS
 
 
 def loads_masks(dataset: Any) -> bool:
@@ -160,6 +172,9 @@ def info_of(dataset: Any, index: int) -> dict:
 def _check_file(path: str, loader: Any) -> None:
     values = mmcv.imfrombytes(fileio.get(path, backend_args=loader.backend_args),
                               flag='unchanged', backend=loader.imdecode_backend)
+    if values is not None and values.ndim == 2 and 1 in values.shape:
+        raise ValueError(f'The annotation {path} has one row or column of pixels, which mmseg '
+                         'cannot read: leave out its picture.')
     if values is None or values.squeeze().ndim != 2:
         shape = 'nothing readable' if values is None else f'pixels {values.shape}'
         raise ValueError(f'The annotation {path} holds {shape}, expected one label for each pixel, '

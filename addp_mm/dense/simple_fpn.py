@@ -32,6 +32,9 @@ class SimpleFPN(BaseModule):
         norm_cfg: Norm layers; LayerNorm over the channels (ViTDet).
         init_cfg: Start values.
 
+    Attributes:
+        scales: Stride of each level, over that of the backbone.
+
     Raises:
         ValueError: If ``num_outs`` is below 4 or 4 does not divide ``in_channels``.
     """
@@ -43,6 +46,7 @@ class SimpleFPN(BaseModule):
             raise ValueError('The pyramid needs num_outs of at least 4 and in_channels divisible '
                              f'by 4, got {num_outs=}, {in_channels=}.')
         self.num_outs = num_outs
+        self.scales = [2.**level for level in range(-2, num_outs - 2)]
         norm_cfg = norm_cfg or dict(type='LN2d', eps=1e-6)
         half, quarter = in_channels // 2, in_channels // 4
         self.rescales = nn.ModuleList([

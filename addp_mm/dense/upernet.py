@@ -17,6 +17,7 @@ from .dense_vit import DenseViT
 
 # 0-based, as in the code of MAE and BEiT; the paper does not say its own.
 TAPS = {12: (3, 5, 7, 11), 24: (7, 11, 15, 23)}
+_LEAST = 4      # patches in height and width
 
 
 @MODELS.register_module()
@@ -24,10 +25,12 @@ class ADDPUperViT(DenseViT):
     """ADDP's encoder with BEiT's relative position bias and four taps.
 
     The output is a tuple of four feature maps (N, D, h, w), for mmseg's ``Feature2Pyramid``. Images
-    that are no whole patches are resized to the next size that is: the heads of mmseg stretch their
-    maps to the size of the image, and would move everything if some of a map lay beside it. Other
-    grids than that of ``img_size`` resize the absolute positions (bicubic) and the bias (see
-    ``resize_bias_table``), when weights are loaded and for every image.
+    that are no whole patches are resized to the next size that is, at least two patches each way,
+    which mmseg's pyramid halves: the heads of mmseg stretch their
+    maps to the size of the image, and would move everything if some of a map lay beside it. Fewer
+    than four rows or columns of patches become four, because ``Feature2Pyramid`` takes every second
+    or fourth place. Other grids than that of ``img_size`` resize the absolute positions (bicubic)
+    and the bias (see ``resize_bias_table``), when weights are loaded and for every image.
 
     Args:
         img_size: Image size that both kinds of positions are made for.
@@ -75,7 +78,7 @@ class ADDPUperViT(DenseViT):
     def forward(self, images: Tensor, noisy_sample: NoisySample | None = None) -> tuple[Tensor]:
         """Encode normalised images (N, 3, H, W); see the class and its parent."""
         size = tuple(images.shape[2:])
-        whole = tuple(math.ceil(side / patch) * patch for side, patch in zip(
+        whole = tuple(max(_LEAST, math.ceil(side / patch)) * patch for side, patch in zip(
             size, patch_size_of(self.patch_embed), strict=True))
         if size != whole:
             images = nn.functional.interpolate(images, whole, mode='bilinear')

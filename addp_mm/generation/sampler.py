@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
 import torch
@@ -130,6 +131,9 @@ class DenoisingSampler:
                  temperature: float = 6.0, dynamic: bool = True, top_p: float = 1.0,
                  rounding: str = 'ceil', final: str = 'soft', rescale: bool = False) -> None:
         UnmaskingSchedule(DEFAULT_STEPS if num_steps is None else num_steps, schedule, rounding)
+        for name, number in (('temperature', temperature), ('top_p', top_p)):
+            if not isinstance(number, Real):
+                raise ValueError(f'{name} must be a number, got {number!r}.')
         if not 0 <= temperature < math.inf:
             raise ValueError(f'temperature must be at least 0 and finite, got {temperature}.')
         if not 0 < top_p <= 1:

@@ -9,13 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..datasets.coco_boxes import Box, belongs, overlap
 from ..datasets.coco_file import read_coco
 from ..datasets.labelled_pictures import lies_in_box, run_lengths
 
 _Entry = dict[str, Any]
-_Box = Sequence[float]
-# Boxes may be drawn loosely: they are another object's where they fit worse than this.
-_LOOSE, _LOOSE_PIXELS = 0.5, 3
 # Boxes of two corners fit so well when read as such, and worse when read as (x, y, width, height).
 _GOOD, _WORSE = 0.9, 0.75
 
@@ -74,7 +72,7 @@ def complete_objects(annotations: Sequence[_Entry], sizes: Mapping[Any, tuple[in
         raise ValueError(f'{path} has boxes that fit their masks as two corners (x1, y1, x2, y2), '
                          'expected (x, y, width, height).')
     for annotation, own in pairs:
-        if not _belongs(annotation['bbox'], own, sizes[annotation['image_id']]):
+        if not belongs(annotation['bbox'], own, sizes[annotation['image_id']]):
             raise ValueError(f'The annotation {annotation["id"]} of {path} has the box '
                              f'{annotation["bbox"]}, its mask {own}: expected one box (x, y, '
                              'width, height) for both.')
@@ -124,7 +122,7 @@ def _check_entries(annotation: _Entry, images: Mapping[Any, Any], categories: se
         raise ValueError(f'{where} has iscrowd {annotation["iscrowd"]!r}, expected 0 or 1.')
 
 
-def _measure(annotation: _Entry, size: tuple[int, int], where: str) -> tuple[_Box, float]:
+def _measure(annotation: _Entry, size: tuple[int, int], where: str) -> tuple[Box, float]:
     """Box and area of the mask of an annotation, which must be one of a picture of that size."""
     outline = annotation['segmentation']
     if not lies_in_box(annotation, size):
@@ -149,34 +147,8 @@ def _check_run_lengths(outline: _Entry, size: tuple[int, int], where: str) -> No
                          f'the {width} x {height} of its image.')
 
 
-def _belongs(box: _Box, own: _Box, size: tuple[int, int]) -> bool:
-    """Whether a box may be that of a mask, however loosely it was drawn."""
-    return max(_overlap(box, own), _overlap(_cut(box, size), own)) >= _LOOSE or all(
-        abs(a - b) <= _LOOSE_PIXELS for a, b in zip(_corners(box), _corners(own), strict=True))
-
-
-def _is_of_corners(box: _Box, own: _Box) -> bool:
+def _is_of_corners(box: Box, own: Box) -> bool:
     """Whether a box fits the mask's own only when it is read as (x1, y1, x2, y2)."""
     left, top, right, bottom = box
     as_corners = left, top, max(0, right - left), max(0, bottom - top)
-    return _overlap(as_corners, own) > _GOOD and _overlap(box, own) < _WORSE
-
-
-def _overlap(a: _Box, b: _Box) -> float:
-    """Intersection over union."""
-    (left, top, right, bottom), others = _corners(a), _corners(b)
-    width = max(0., min(right, others[2]) - max(left, others[0]))
-    height = max(0., min(bottom, others[3]) - max(top, others[1]))
-    union = a[2] * a[3] + b[2] * b[3] - width * height
-    return width * height / union if union > 0 else 0.
-
-
-def _corners(box: _Box) -> tuple[float, float, float, float]:
-    return box[0], box[1], box[0] + box[2], box[1] + box[3]
-
-
-def _cut(box: _Box, size: tuple[int, int]) -> _Box:
-    """The part of a box that lies on the picture."""
-    left, top, right, bottom = _corners(box)
-    left, top, right, bottom = max(0, left), max(0, top), min(size[0], right), min(size[1], bottom)
-    return left, top, right - left, bottom - top
+    return overlap(as_corners, own) > _GOOD and overlap(box, own) < _WORSE

@@ -10,6 +10,7 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='VisualizationHook', enable=False))
 custom_hooks = [
+    dict(type='CheckpointFitHook', priority='LOWEST'),  # a checkpoint of another model?
     dict(type='LabelCheckHook'),  # are classes the same everywhere, is something learned?
     dict(type='SeedIterationHook'),  # a resumed run repeats the draws of the uninterrupted one
     dict(type='FrozenWeightsHook'),  # a checkpoint names the frozen files it was trained with

@@ -9,6 +9,7 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'))
 custom_hooks = [
     dict(type='mmpretrain.SeedIterationHook'),  # a resumed run repeats the uninterrupted one
+    dict(type='mmpretrain.CheckpointFitHook', priority='LOWEST'),  # a checkpoint of another model?
     dict(type='mmpretrain.LabelCheckHook'),  # before training: do data and heads fit?
     dict(type='mmpretrain.EffectiveBatchHook'),  # is it auto_scale_lr.base_batch_size?
     dict(type='mmpretrain.FrozenWeightsHook'),  # of a tokenizer, where there is one

@@ -38,6 +38,15 @@ def test_there_and_back(saved: tuple[Path, ADDPEncoder]) -> None:
 
 
 @torch.no_grad()
+@pytest.mark.parametrize('images', [IMAGES * 255, (IMAGES - 0.5) / 0.2, (IMAGES * 255).byte()])
+def test_images_on_another_scale_are_refused(saved: tuple[Path, ADDPEncoder],
+                                             images: Tensor) -> None:
+    with pytest.raises(ValueError, match=r'RGB in \[0, 1\], got .* divide pixels of 0 to 255'):
+        saved[1](images)
+    assert saved[1](IMAGES / 300)[0].isfinite().all()       # a dark one
+
+
+@torch.no_grad()
 def test_timm_reads_it(saved: tuple[Path, ADDPEncoder]) -> None:
     model = timm.create_model(f'local-dir:{saved[0]}', pretrained=True).eval()
     data = timm.data.resolve_model_data_config(model)

@@ -16,9 +16,10 @@ from mmengine.runner import Runner
 from PIL import Image
 
 from addp_mm.apis import machine
+from addp_mm.apis.train import build_runner, train, train_config
 from addp_mm.apis.train import test_config as config_of_test
-from addp_mm.apis.train import train, train_config
 from addp_mm.cli import train as cli_train
+from addp_mm.engine.hooks import CheckpointFitHook
 from addp_mm.registry import HOOKS, METRICS
 from tests.helpers.tiny_training import make_config, write_images
 from tests.helpers.tools import run_tool as run
@@ -187,6 +188,14 @@ def test_training_runs_and_the_log_tells_what_was_changed(config_file, tmp_path)
     assert (tmp_path / 'out' / 'epoch_1.pth').is_file()
     (log,) = (tmp_path / 'out').glob('*/*.log')
     assert 'pin_memory is off' in log.read_text()
+
+
+@pytest.mark.parametrize('named', [[], [dict(type='CheckpointFitHook', priority='LOWEST')]])
+def test_checkpoints_are_compared_once(tmp_path, named):
+    cfg = merged(write_config(tmp_path, custom_hooks=named))
+    cfg.work_dir = str(tmp_path)
+    hooks = build_runner(cfg).hooks
+    assert [type(hook) for hook in hooks].count(CheckpointFitHook) == 1
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path, capsys):

@@ -34,6 +34,15 @@ def test_heads(trained: dict | None, said: str) -> None:
     assert other_heads(trained, ResNet(18)) == ''
 
 
+@pytest.mark.parametrize('then, now, said', [
+    ({}, {}, ''), (dict(norm_cfg=dict(type='LN', eps=1e-6)), {}, ''),
+    ({}, dict(norm_cfg=dict(type='LN', eps=0.1)), 'norm_cfg.eps 1e-06, now 0.1'),
+    (dict(norm_cfg=dict(type='LN', eps=0.1)), {}, 'norm_cfg.eps 0.1, now 1e-06')])
+def test_norms(then: dict, now: dict, said: str) -> None:
+    trained = meta(backbone=dict(type='ADDPViT', arch=ARCH, **then))
+    assert other_heads(trained, ADDPViT(arch=ARCH, img_size=32, patch_size=8, **now)) == said
+
+
 @pytest.mark.parametrize('trained, said', [
     (dict(type='ADDPDataPreprocessor', tokenizer=dict()), ''),
     (dict(type='mmpretrain.ADDPDataPreprocessor', to_rgb=False), 'to_rgb False, now True'),
@@ -44,6 +53,22 @@ def test_input(trained: dict, said: str) -> None:
     now = ClsDataPreprocessor(**IMAGENET)
     assert other_input(meta(backbone=dict(), data_preprocessor=trained), now) == said
     assert other_input(meta(token_predictor=dict(), data_preprocessor=trained), now) == ''
+
+
+@pytest.mark.parametrize('std, said', [([58., 57., 57.], False), ([127.5] * 3, False),
+                                       ([1.] * 3, True), ([0.229] * 3, True), ([0.] * 3, True)])
+def test_an_encoder_that_learns_gets_used_to_near_scales(std: list[float], said: bool) -> None:
+    trained = meta(backbone=dict(), data_preprocessor=dict(type='ADDPDataPreprocessor'))
+    now = ClsDataPreprocessor(mean=[127.5] * 3, std=std)
+    assert bool(other_input(trained, now, learns=True)) == said
+    assert 'mean [' in other_input(trained, now)
+
+
+def test_images_that_are_not_normalised_are_compared() -> None:
+    said = other_input(meta(backbone=dict(), data_preprocessor=IMAGENET),
+                       ClsDataPreprocessor(to_rgb=True))
+    assert said == ('mean [123.675, 116.28, 103.53], now [0.0, 0.0, 0.0]; '
+                    'std [58.395, 57.12, 57.375], now [1.0, 1.0, 1.0]')
 
 
 def test_checkpoints_without_a_config_are_not_compared() -> None:

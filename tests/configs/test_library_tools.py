@@ -39,6 +39,14 @@ def test_data_can_be_browsed(library: str, tool: str, folder: Path, tmp_path: Pa
     assert len([p for p in tmp_path.rglob('*') if p.suffix in ('.jpg', '.png')]) == 6
 
 
+@pytest.mark.parametrize('library', ['mmdet', 'mmseg'])
+def test_a_checkpoint_of_another_model_stops_their_tests(library: str, folder: Path,
+                                                         tmp_path: Path, monkeypatch):
+    with pytest.raises(ValueError, match='addp.pth holds the weights of another model than the '):
+        run_tool(monkeypatch, library, 'test.py', CONFIGS[library], folder / 'addp.pth',
+                 '--work-dir', tmp_path, '--cfg-options', *options(folder, library))
+
+
 @pytest.mark.parametrize('config', [
     'mmdet/mask-rcnn_vitdet-b_100e.py', 'mmseg/upernet_vit-b_80k.py'])
 def test_schedules_can_be_drawn(config: str, tmp_path: Path, monkeypatch):

@@ -71,7 +71,7 @@ def test_other_sizes_equal_the_definition(image_size: tuple[int, int], with_cls_
         assert_equal(got_grads[name], grad, name)
 
 
-@pytest.mark.parametrize('size', [(33, 41), (9, 64)])
+@pytest.mark.parametrize('size', [(33, 41), (29, 64)])
 def test_a_map_covers_the_image_and_no_more(size: tuple[int, int]):
     """Heads of mmseg stretch a map to the image: what lies at its end must stay there."""
     model = build()
@@ -80,6 +80,16 @@ def test_a_map_covers_the_image_and_no_more(size: tuple[int, int]):
     resized = nn.functional.interpolate(images, whole, mode='bilinear')
     for a, b in zip(model(images), model(resized), strict=True):
         assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize('size', [(8, 40), (40, 3), (1, 1)])
+def test_a_pyramid_can_halve_the_map_of_any_picture(size: tuple[int, int]):
+    pytest.importorskip('mmseg', reason='needs mmseg')
+    from mmseg.models.necks import Feature2Pyramid
+    maps = build()(torch.randn(2, 3, *size))
+    assert {tuple(x.shape) for x in maps} == {(2, 32, *(max(4, -(-side // 8)) for side in size))}
+    pyramid = Feature2Pyramid(32, [2, 1, 0.5, 0.25], norm_cfg=dict(type='BN')).eval()
+    assert len(pyramid(maps)) == 4
 
 
 def test_token_patches_cover_the_image_as_well(tmp_path: Path):

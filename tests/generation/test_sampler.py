@@ -187,6 +187,8 @@ def test_steps() -> None:
 @pytest.mark.parametrize('options, message', [
     (dict(num_steps=0), 'num_steps must be at least 1, got 0'),
     (dict(schedule='sine'), "schedule must be one of .*, got 'sine'"),
+    (dict(temperature='high'), "temperature must be a number, got 'high'"),
+    (dict(top_p='0.5'), "top_p must be a number, got '0.5'"),
     (dict(temperature=-1.), 'temperature must be at least 0 and finite, got -1.0'),
     (dict(temperature=float('nan')), 'temperature must be .* got nan'),
     (dict(top_p=0.), r'top_p must lie in \(0, 1\], got 0.0'),

@@ -118,8 +118,10 @@ def test_bad_files_end_in_one_line(tool, released: Path, tmp_path: Path) -> None
     code, _, err = tool(tmp_path / 'nowhere.pth', tmp_path / 'dst.pth')
     assert code == 2 and 'no weight file' in err and err.count('\n') == 1
     before = released.read_bytes()
-    code, _, err = tool(released, released)
-    assert code == 2 and 'exists already' in err and released.read_bytes() == before
+    for words in ([], ['--overwrite']):
+        code, _, err = tool(released, released, *words)
+        assert code == 2 and 'is the file that is read: it would be lost' in err
+        assert released.read_bytes() == before
     code, _, err = tool(tmp_path / 'nowhere.pth', released)     # Before any work.
     assert code == 2 and 'exists already' in err
     code, _, err = tool(released, tmp_path)

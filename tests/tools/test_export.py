@@ -47,6 +47,14 @@ def test_it_writes_and_says_so(tool, files, to: str, words: str, tmp_path: Path,
     assert re.search(words, capsys.readouterr().out)
 
 
+@pytest.mark.parametrize('to', ['checkpoint', 'timm'])
+def test_the_checkpoint_itself_is_not_replaced(tool, files, to: str, tmp_path: Path, capsys):
+    (tmp_path / 'link.pth').symlink_to('addp.pth')
+    assert run(tool.main, [*files, str(tmp_path / 'link.pth'), '--to', to, '--overwrite']) == 2
+    assert 'link.pth is the file that is read: it would be lost' in capsys.readouterr().err
+    assert 'optimizer' in torch.load(files[1], weights_only=False)
+
+
 def test_it_writes_a_checkpoint_of_its_config(tool, files, tmp_path: Path, capsys):
     words = [*files, str(tmp_path / 'out.pth'), '--to', 'checkpoint']
     head = 'head=None, neck=None'

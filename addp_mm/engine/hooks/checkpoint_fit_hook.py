@@ -6,13 +6,15 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel
 from mmengine.runner import BaseLoop, Runner
+from torch import nn
 
 from ...checkpoints import PretrainedEncoder
 from ...checkpoints.finite_weights import check_finite
 from ...checkpoints.fit import check_complete, check_start, load_what_fits, names_that_fit
 from ...checkpoints.run_settings import OTHER_MODEL, other_model
-from ...checkpoints.trained_encoder import other_heads, other_input
+from ...checkpoints.trained_encoder import input_of, other_heads, other_input
 from ...checkpoints.weight_files import meta_of, state_dict_of
+from ...models.layers import TokenPatchEmbed
 from ...registry import HOOKS
 from ..unwrapped import unwrapped
 
@@ -27,8 +29,9 @@ class CheckpointFitHook(Hook):
     training (``load_from``) must hold the whole encoder, and other parts whole or not at all; a
     head may have other classes. What starts anew is warned of, and a test of a model whose settings
     are not those that the checkpoint was trained with. In all of them, what an encoder's tensors do
-    not show is compared: its heads, and where it does not learn, what its images are normalised
-    with. Resuming is left to :class:`AtomicCheckpointHook`. With a ``FlexibleRunner`` it knows the
+    not show is compared: its heads, and what its images are normalised with (where it learns, only
+    whether they are on another scale). An encoder of tokens must undo what the data preprocessor
+    does. Resuming is left to :class:`AtomicCheckpointHook`. With a ``FlexibleRunner`` it knows the
     strategies that keep the names of the model: on one device, copied to several, and
     :class:`FullyShardStrategy`.
 
@@ -68,17 +71,40 @@ class CheckpointFitHook(Hook):
               or other_heads(meta, encoder) or other_input(meta, model.data_preprocessor))
 
     def before_train(self, runner: Runner) -> None:
-        """Compare the input of an encoder that was loaded alone."""
+        """Compare the input of an encoder of tokens, and of one that was loaded alone.
+
+        Raises:
+            ValueError: If the pictures that the tokens are of would be others.
+        """
+        _check_token_input(unwrapped(runner.model))
         encoder = getattr(unwrapped(runner.model), 'backbone', None)
         if isinstance(encoder, PretrainedEncoder):
             _compare_input(runner, *encoder.pretrained)
 
+    def before_test(self, runner: Runner) -> None:
+        """As :meth:`before_train`, of an encoder of tokens."""
+        model = unwrapped(runner.model)
+        _check_token_input(model.module if isinstance(model, BaseTTAModel) else model)
+
+
+def _check_token_input(model: nn.Module) -> None:
+    patches = getattr(getattr(model, 'backbone', None), 'patch_embed', None)
+    if not isinstance(patches, TokenPatchEmbed):
+        return
+    undone, done = input_of(patches), input_of(model.data_preprocessor)
+    for name in ('mean', 'std'):
+        if undone[name] != done.get(name, undone[name]):
+            raise ValueError(
+                f'model.data_preprocessor normalises with {name}={done[name]}, and model.backbone '
+                f'takes its tokens of images that were normalised with {undone[name]}: they would '
+                'be of other pictures. Set the same in both, for the encoder in patch_cfg.')
+
 
 def _compare_input(runner: Runner, path: str, meta: dict[str, Any]) -> None:
-    """Warn where a frozen encoder reads images as those of its pre-training were not."""
+    """Warn where an encoder reads images as those of its pre-training were not."""
     model = unwrapped(runner.model)
-    if getattr(getattr(model, 'backbone', None), 'frozen_stages', -1) > 0:
-        _warn(runner, path, other_input(meta, model.data_preprocessor))
+    learns = getattr(getattr(model, 'backbone', None), 'frozen_stages', -1) <= 0
+    _warn(runner, path, other_input(meta, model.data_preprocessor, learns))
 
 
 def _warn(runner: Runner, path: str, changes: str) -> None:

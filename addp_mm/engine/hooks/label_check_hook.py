@@ -27,6 +27,7 @@ from ...datasets.labels import (
     read_maps,
     source_of,
 )
+from ...dense.strides import check_strides
 from ...name_lists import listed
 from ...registry import HOOKS
 from ..unwrapped import unwrapped
@@ -54,9 +55,9 @@ class LabelCheckHook(Hook):
     classes are compared between the data of training and of validation, with the annotation files
     of COCO's format and, in a test, with the checkpoint and with the labelled images of
     :class:`KNNClassifier`. Instances are counted, pixels of annotations looked at, heads compared
-    with the classes. A loss that is exactly zero in each of the first 100 iterations is warned of,
-    and so are another ``reduce_zero_label`` than that of the training, and labelled pictures that
-    only the metric knows.
+    with the classes, and with the strides of the maps that they read. A loss that is exactly zero
+    in each of the first 100 iterations is warned of, and so are another ``reduce_zero_label`` than
+    that of the training, and labelled pictures that only the metric knows.
 
     Raises:
         ValueError: Before the first iteration; for an annotated pixel of which the file was not
@@ -80,6 +81,7 @@ class LabelCheckHook(Hook):
         """Check the training data, and the validation data if there are any."""
         model, dataset = unwrapped(runner.model), runner.train_dataloader.dataset
         _check_heads(dataset, model)
+        check_strides(model)
         names = _check_data(dataset, model, is_training=True)
         if runner.val_loop is not None:
             val_dataset = runner.val_dataloader.dataset
@@ -93,6 +95,7 @@ class LabelCheckHook(Hook):
         """Check the test data."""
         model, dataset = unwrapped(runner.model), runner.test_dataloader.dataset
         _check_heads(dataset, model)
+        check_strides(model)
         metrics = _metrics(getattr(runner, 'test_loop', None))
         names = _check_data(dataset, model, metrics=metrics)
         _compare(names, _where(dataset), self._trained_classes, 'the checkpoint')
@@ -202,7 +205,7 @@ def _check_data(dataset: Any, model: nn.Module, is_training: bool = False,
     if is_main_process():
         for api in filter(None, (getattr(metric, '_coco_api', None) for metric in metrics)):
             _warn_of_left_out(api, names, dataset)
-            _warn_of_id_zero(api)
+            _check_ids(api)
     return names
 
 
@@ -233,7 +236,7 @@ def _check_metric_pictures(api: Any, leaf: Any) -> None:
             raise ValueError(f'The annotation file of the metric has another picture of the number '
                              f'{info.get("img_id")} than {source_of(leaf)}: {named}, there '
                              f'{info.get("img_path")}. Set the same ann_file for both.')
-        known = {_corners(x['bbox']) for x in api.loadAnns(api.getAnnIds(info['img_id']))}
+        known = {_corners(x['bbox']) for x in api.loadAnns(api.getAnnIds([info['img_id']]))}
         if not known.issuperset(tuple(map(round, x['bbox'])) for x in info.get('instances', ())):
             raise ValueError(f'The annotation file of the metric has other boxes on {named} than '
                              f'{source_of(leaf)}. Set the same ann_file for both.')
@@ -254,12 +257,21 @@ def _warn_of_left_out(api: Any, names: tuple[str, ...], dataset: Any) -> None:
             'of the pictures that are to be scored, and set it as ann_file of both.')
 
 
-def _warn_of_id_zero(api: Any) -> None:
-    """An object whose id means 'not found' to pycocotools."""
-    if 0 in api.anns:
+def _check_ids(api: Any) -> None:
+    """See that pycocotools can count with the ids of the objects; 0 means 'not found' to it."""
+    if 0 in map(_as_number, api.anns):
         MMLogger.get_current_instance().warning(
             'The annotation file of the metric has an object with the id 0, which COCO\'s scores '
             'count as missed even where it is found: number the annotations from 1.')
+
+
+def _as_number(number: Any) -> float:
+    try:
+        return float(number)
+    except ValueError as error:
+        raise ValueError(f'The annotation file of the metric has an object with the id {number!r}, '
+                         'and COCO\'s scores need numbers: number the annotations from 1.'
+                         ) from error
 
 
 def _corners(box: Sequence[float]) -> tuple[int, ...]:
@@ -295,6 +307,12 @@ def _check_instances(leaf: Any, names: tuple[str, ...], is_training: bool,
                          f'{count.usable} instances, which masks are learned from and scored by: '
                          'add them; or set model.roi_head.mask_head=None, with_mask=False in the '
                          'pipeline and metric=bbox in the evaluator.')
+    if count.too_few_points and loads_masks(leaf):
+        message = (f'{source} has outlines (segmentation) of fewer than three points, of '
+                   f'{count.too_few_points} of {count.usable} instances: mmdet leaves them out.')
+        if is_training and count.too_few_points == count.usable:
+            raise ValueError(f'{message} Write polygons as x1, y1, x2, y2, x3, y3, ...')
+        logger.warning(message)
 
 
 def _check_unused_categories(leaf: Any, names: tuple[str, ...], logger: MMLogger) -> None:

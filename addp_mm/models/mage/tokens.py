@@ -10,6 +10,8 @@ from torch import Tensor
 from ...registry import MODELS
 from ..layers import IMAGENET_MEAN, IMAGENET_STD, FrozenModule, check_range
 
+_WHITE = 255.
+
 
 class TokenizingPreprocessor(SelfSupDataPreprocessor):
     """Stacks pictures, brings them to RGB in [0, 1], and owns the frozen tokenizer.
@@ -19,10 +21,14 @@ class TokenizingPreprocessor(SelfSupDataPreprocessor):
         mean: Mean of each channel, of pixels in 0 to 255.
         std: Standard deviation of each channel, of pixels in 0 to 255.
         to_rgb: The pictures come as BGR.
+
+    Raises:
+        ValueError: If ``mean`` and ``std`` make values larger than the pixels are.
     """
 
     def __init__(self, tokenizer: dict, mean: Sequence[float] = IMAGENET_MEAN,
                  std: Sequence[float] = IMAGENET_STD, to_rgb: bool = True) -> None:
+        _check_scale(mean, std)
         # From pinned memory the host need not wait for the copy; other memory waits by itself.
         super().__init__(mean=mean, std=std, to_rgb=to_rgb, non_blocking=True)
         self.to_rgb = to_rgb
@@ -89,6 +95,17 @@ class TokenizingPreprocessor(SelfSupDataPreprocessor):
                              'crop and the tokenizer\'s image_size agree.')
         with self.tokenizer.running() as tokenizer:
             return tokenizer.encode(images)
+
+
+def _check_scale(mean: Sequence[float], std: Sequence[float]) -> None:
+    """See that mean and deviation can be those of pixels of 0 to 255, not of 0 to 1."""
+    centre, width = torch.as_tensor(mean).float(), torch.as_tensor(std).float()
+    largest = (torch.maximum(centre.abs(), (_WHITE - centre).abs()) / width).max().item()
+    if not (width > 0).all() or not largest <= _WHITE:
+        raise ValueError(
+            f'mean and std must be those of pixels of 0 to 255, got {list(mean)} and {list(std)}: '
+            f'the encoder would read values up to {largest:.0f}. Multiply those of pixels of 0 to '
+            '1 by 255.')
 
 
 @MODELS.register_module()

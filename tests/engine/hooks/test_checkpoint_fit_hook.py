@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from addp_mm.checkpoints.fit import names_that_fit
 from addp_mm.engine.hooks import CheckpointFitHook
 from addp_mm.models.addp import ADDPViT
+from tests.helpers.tiny import save_tiny_weights, tiny_tokenizer_cfg
+
+ARCH = dict(embed_dims=8, num_layers=1, num_heads=2, feedforward_channels=8)
 
 
 class TwoParts(BaseModel):
@@ -31,11 +34,10 @@ class TwoParts(BaseModel):
 class Encoding(BaseModel):
     """An encoder that may be frozen, and a head."""
 
-    def __init__(self, checkpoint: str | None = None, **kwargs) -> None:
-        super().__init__(dict(type='ImgDataPreprocessor', mean=[1.] * 3, std=[2.] * 3))
+    def __init__(self, checkpoint: str | None = None, std: float = 2., **kwargs) -> None:
+        super().__init__(dict(type='ImgDataPreprocessor', mean=[1.] * 3, std=[std] * 3))
         init_cfg = dict(type='Pretrained', checkpoint=checkpoint) if checkpoint else None
-        arch = dict(embed_dims=8, num_layers=1, num_heads=2, feedforward_channels=8)
-        self.backbone = ADDPViT(arch=arch, img_size=8, patch_size=8, init_cfg=init_cfg, **kwargs)
+        self.backbone = ADDPViT(arch=ARCH, img_size=8, patch_size=8, init_cfg=init_cfg, **kwargs)
         self.head = nn.Linear(8, 1)
 
     def forward(self, inputs: Tensor, data_samples: None = None, mode: str = 'tensor') -> object:
@@ -119,6 +121,35 @@ def test_a_frozen_encoder_with_another_input(tmp_path: Path, monkeypatch: pytest
     getattr(runner, phase)()
     assert [text for text in said if 'a.pth was trained with std [1.0, 1.0, 1.0], now [2.0,' in
             text] == said[:is_said]
+
+
+def test_an_encoder_that_learns_from_images_on_another_scale(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / 'a.pth'
+    cfg = Config(dict(model=dict(type='ADDP', backbone=dict(), data_preprocessor=dict(
+        type='ADDPDataPreprocessor'))))
+    torch.save(dict(state_dict=Encoding().state_dict(), meta=dict(cfg=cfg.pretty_text)), path)
+    runner = runner_of(tmp_path, None, 'train', model=Encoding(str(path), std=1.))
+    said: list[str] = []
+    monkeypatch.setattr(runner.logger, 'warning', lambda text, *args: said.append(text))
+    runner.train()
+    assert 'std [58.395, 57.12, 57.375], now [1.0, 1.0, 1.0]' in said[0]
+
+
+@pytest.mark.parametrize('phase', ['train', 'test'])
+@pytest.mark.parametrize('mean', [[1.] * 3, [0.] * 3])
+def test_an_encoder_of_tokens_undoes_what_the_preprocessor_does(
+        tmp_path: Path, phase: str, mean: list[float]) -> None:
+    model = Encoding()
+    model.backbone = ADDPViT(arch=ARCH, img_size=32, tokenizer=dict(
+        model=tiny_tokenizer_cfg(), checkpoint=save_tiny_weights(tmp_path)['tokenizer']),
+                             patch_cfg=dict(mean=mean, std=[2.] * 3))
+    runner = runner_of(tmp_path, None, phase, model=model)
+    if mean == [1.] * 3:
+        runner.call_hook(f'before_{phase}')
+        return
+    with pytest.raises(ValueError, match=r'normalises with mean=\[1.0, 1.0, 1.0\], .*patch_cfg'):
+        runner.call_hook(f'before_{phase}')
 
 
 @pytest.mark.parametrize('depth', [1, 3])

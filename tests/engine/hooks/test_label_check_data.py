@@ -206,6 +206,68 @@ def test_labels_of_other_pictures_are_refused(scenes: Path, change: Change, mess
 
 
 @needs_dense
+@pytest.mark.parametrize('least', [0, 1])
+def test_outlines_of_two_points(scenes: Path, log, least: int):
+    def change(content: dict) -> None:
+        for annotation in content['annotations'][least:]:
+            annotation['segmentation'] = [corners_of(annotation)]
+    data = coco(scenes, 'training', change)
+    data.pipeline.transforms.append(SimpleNamespace(with_mask=True))
+    if least:
+        LabelCheckHook().before_train(runner_of(data))
+        assert 'fewer than three points, of 8 of 9 instances: mmdet leaves them out' in log.text
+        return
+    with pytest.raises(ValueError, match='of 9 of 9 instances: .* Write polygons as x1, y1'):
+        LabelCheckHook().before_train(runner_of(data))
+
+
+def corners_for_boxes(content: dict) -> None:
+    for annotation in content['annotations']:
+        annotation['bbox'] = corners_of(annotation)
+
+
+def outlines_in_shares(content: dict) -> None:
+    """Polygons of 0 to 1, as YOLO's."""
+    for annotation in content['annotations']:
+        left, top, right, bottom = (x / 64 for x in corners_of(annotation))
+        annotation['segmentation'] = [[left, top, right, top, right, bottom]]
+
+
+def rows_for_columns(content: dict) -> None:
+    for annotation in content['annotations']:
+        annotation['bbox'] = [40, 2, 20, 9]
+        annotation['segmentation'] = [[2, 40, 11, 40, 11, 60]]
+
+
+def corners_of(annotation: dict) -> list[float]:
+    left, top, width, height = annotation['bbox']
+    return [left, top, left + width, top + height]
+
+
+@needs_dense
+@pytest.mark.parametrize('change', [corners_for_boxes, outlines_in_shares, rows_for_columns])
+def test_boxes_that_are_not_those_of_the_outlines_are_refused(scenes: Path, change: Change):
+    with pytest.raises(ValueError, match=r'boxes .bbox. that do not fit the outlines .* of 9\. The '
+                                         r'first is on .*jpg: \[.*Write both in pixels'):
+        LabelCheckHook().before_train(runner_of(coco(scenes, 'training', change)))
+
+
+@needs_dense
+def test_a_few_boxes_may_be_wrong_and_boxes_without_outlines_lead_out(scenes: Path, log):
+    def few(content: dict) -> None:
+        content['annotations'] = content['annotations'][:3]
+        content['annotations'][0]['bbox'] = [0, 0, 64, 64]
+
+    def alone(content: dict) -> None:
+        corners_for_boxes(content)
+        no_outlines(content)
+    LabelCheckHook().before_train(runner_of(coco(scenes, 'training', few)))
+    assert 'lead out' not in log.text
+    LabelCheckHook().before_train(runner_of(coco(scenes, 'training', alone)))
+    assert 'lead out of their pictures' in log.text and 'not two corners' in log.text
+
+
+@needs_dense
 def test_maps_of_other_pictures_are_refused(scenes: Path, tmp_path: Path):
     for path in (scenes / 'annotations' / 'training').iterdir():
         Image.open(path).crop((0, 0, 64, 32)).save(tmp_path / path.name)
@@ -253,6 +315,29 @@ def test_an_object_of_the_id_zero_is_warned_of(scenes: Path, change: Change | No
     LabelCheckHook().before_test(runner_of(coco(scenes), val, (CocoMetric(
         ann_file=val.ann_file), )))
     assert ('an object with the id 0' in log.text) == (change is not None)
+
+
+@needs_dense
+def test_ids_that_are_texts(scenes: Path):
+    from mmdet.evaluation import CocoMetric
+
+    def of_pictures(content: dict) -> None:
+        for entry in content['images']:
+            entry['id'] = f'picture {entry["id"]}'
+        for entry in content['annotations']:
+            entry['image_id'] = f'picture {entry["image_id"]}'
+
+    def of_objects(content: dict) -> None:
+        for entry in content['annotations']:
+            entry['id'] = f'object {entry["id"]}'
+    for change in (of_pictures, of_objects):
+        val = coco(scenes, 'validation', change)
+        runner = runner_of(coco(scenes), val, (CocoMetric(ann_file=val.ann_file), ))
+        if change is of_pictures:
+            LabelCheckHook().before_train(runner)
+            continue
+        with pytest.raises(ValueError, match="object with the id 'object .', and .* need numbers"):
+            LabelCheckHook().before_train(runner)
 
 
 @needs_dense
@@ -322,6 +407,18 @@ def test_maps_of_validation_and_test_are_looked_at(scenes: Path, tmp_path: Path,
     for check in (LabelCheckHook().before_train, LabelCheckHook().before_test):
         with pytest.raises(ValueError, match=message):
             check(runner_of(ade(scenes), val))
+
+
+@needs_dense
+def test_maps_of_one_row_are_refused(scenes: Path, tmp_path: Path):
+    for folder in ('images', 'maps'):
+        (tmp_path / folder).mkdir()
+    Image.new('RGB', (64, 1)).save(tmp_path / 'images' / 'a.jpg')
+    Image.new('L', (64, 1)).save(tmp_path / 'maps' / 'a.png')
+    data = ade(scenes, data_prefix=dict(img_path=str(tmp_path / 'images'),
+                                        seg_map_path=str(tmp_path / 'maps')))
+    with pytest.raises(ValueError, match='a.png has one row or column of pixels, which mmseg can'):
+        LabelCheckHook().before_train(runner_of(data))
 
 
 @needs_dense

@@ -11,6 +11,7 @@ from mmengine.structures import PixelData
 from torch import nn
 
 from addp_mm.datasets import DIGIT_CLASSES, SCENE_CLASSES, write_digit_scenes
+from addp_mm.dense import ADDPViTDet, SimpleFPN
 from addp_mm.engine.hooks import LabelCheckHook
 from tests.helpers.dense_runs import needs_dense
 
@@ -52,6 +53,18 @@ def test_heads_that_fit_pass(scenes):
                        rpn_head=Head(1))
     LabelCheckHook().before_train(runner)
     LabelCheckHook().before_test(runner)
+
+
+def test_strides_of_other_patches_are_refused(scenes):
+    arch = dict(embed_dims=8, num_layers=1, num_heads=2, feedforward_channels=8)
+    backbone = ADDPViTDet(arch=arch, img_size=16, pretrain_img_size=16, patch_size=8)
+    extractor = nn.Module()
+    extractor.featmap_strides = [4, 8, 16, 32]
+    runner = runner_of(coco(scenes, DIGIT_CLASSES), backbone=backbone, neck=SimpleFPN(8, 8),
+                       extractor=extractor)
+    for check in (LabelCheckHook().before_train, LabelCheckHook().before_test):
+        with pytest.raises(ValueError, match='model.extractor has the strides 4, 8, 16, 32, the'):
+            check(runner)
 
 
 @pytest.mark.parametrize('place', ['bbox_head', 'decode_head'])

@@ -107,6 +107,16 @@ def test_own_mean_and_std(tmp_path: Path):
     torch.testing.assert_close(preprocessor.normalize(images), images)
 
 
+@pytest.mark.parametrize('mean, std', [
+    ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]), ([0.5], [0.5]), ([0.] * 3, [255., 255., 0.]),
+    ([0.] * 3, [-1.] * 3)])
+def test_mean_and_std_of_pixels_of_0_to_1_are_refused(tmp_path: Path, mean: list[float],
+                                                      std: list[float]):
+    with pytest.raises(ValueError, match='must be those of pixels of 0 to 255, got .*by 255'):
+        build(tmp_path, mean=mean, std=std)
+    build(tmp_path, mean=[0.] * 3, std=[1.] * 3)
+
+
 def test_training_gives_a_noisy_sample(preprocessor: ADDPDataPreprocessor):
     batch = tiny_batch(3)
     out = preprocessor(batch, training=True)
