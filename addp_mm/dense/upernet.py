@@ -25,8 +25,7 @@ class ADDPUperViT(DenseViT):
     """ADDP's encoder with BEiT's relative position bias and four taps.
 
     The output is a tuple of four feature maps (N, D, h, w), for mmseg's ``Feature2Pyramid``. Images
-    that are no whole patches are resized to the next size that is, at least two patches each way,
-    which mmseg's pyramid halves: the heads of mmseg stretch their
+    that are no whole patches are resized to the next size that is: the heads of mmseg stretch their
     maps to the size of the image, and would move everything if some of a map lay beside it. Fewer
     than four rows or columns of patches become four, because ``Feature2Pyramid`` takes every second
     or fourth place. Other grids than that of ``img_size`` resize the absolute positions (bicubic)
