@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-import mmengine
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import InfiniteSampler
 from mmengine.device import get_device
+from mmengine.dist import is_main_process
 from mmengine.registry import RUNNERS
 from mmengine.runner import EpochBasedTrainLoop, FlexibleRunner, Runner
 from torch import nn
@@ -34,6 +34,7 @@ from .library_scopes import (
     add_test_time_augmentation,
     check_scope,
     draw_predictions,
+    dump_whole,
     loader_defaults,
     prediction_dump,
 )
@@ -125,8 +126,8 @@ def test(config: str | Path | Config, checkpoint: str | Path, out: str | None = 
         runner.test_evaluator.metrics.append(prediction_dump(cfg, out))
     with errors_explained(cfg, 'The test fails'):
         metrics = runner.test()
-    if out and out_item == 'metrics':
-        mmengine.dump(metrics, out)
+    if out and out_item == 'metrics' and is_main_process():
+        dump_whole(metrics, out)
     return metrics
 
 
