@@ -13,8 +13,9 @@ import sys
 from pathlib import Path
 
 from addp_mm.atomic_write import write_whole
+from addp_mm.cli.arguments import Options
 from addp_mm.cli.run import run
-from addp_mm.studies.dense_transfer import STARTS, format_table, scores_of
+from addp_mm.studies.dense_transfer import STARTS, check_runs, format_table, scores_of
 
 
 def parse_args(words: list[str] | None = None) -> argparse.Namespace:
@@ -29,13 +30,15 @@ def parse_args(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--starts', nargs='+', choices=list(STARTS), default=list(STARTS),
                         help='where the encoder comes from (default: both)')
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2], help='one run for each')
-    parser.add_argument('--cfg-options', nargs='+', default=[], help='see tools/train.py')
+    parser.add_argument('--cfg-options', nargs='+', action=Options, default={},
+                        help='see tools/train.py')
     return parser.parse_args(words)
 
 
 def main(words: list[str] | None = None) -> None:
     """Run what is missing, then write the table."""
     args = parse_args(words)
+    check_runs(args.seeds, args.cfg_options)
     rows = []
     for config in args.configs:
         for start in args.starts:

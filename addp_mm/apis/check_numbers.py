@@ -18,7 +18,7 @@ _CLIPPING = ('type', 'max_norm', 'norm_type', 'error_if_nonfinite', 'foreach', '
 
 
 def check_numbers(cfg: Config) -> list[str]:
-    """See that a training has a length, a rate, a limit of gradients and names of checkpoints.
+    """See that length, seed, rate, limit of gradients and names of checkpoints can be right.
 
     Returns:
         What may be right but surprises, a sentence each.
@@ -30,6 +30,9 @@ def check_numbers(cfg: Config) -> list[str]:
         return []
     for name in ('max_epochs', 'max_iters', 'val_interval'):
         _check_count(f'train_cfg.{name}', cfg.train_cfg.get(name, 1))
+    seed = (cfg.get('randomness') or {}).get('seed')
+    if seed is not None and not is_whole(seed):
+        raise ValueError(f'randomness.seed must be a whole number, got {seed!r}.')
     warnings: list[str] = []
     for wrapper in optim_wrappers(cfg):
         _check_count('optim_wrapper.accumulative_counts', wrapper.get('accumulative_counts', 1))

@@ -4,9 +4,13 @@ from __future__ import annotations
 import importlib
 import os
 from copy import deepcopy
+from typing import Any
 
+import mmengine
 from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import DumpResults
+from mmengine.fileio import LocalBackend, get_file_backend
+from mmengine.logging import print_log
 
 from ..quiet_import import without_onedl_line
 from .stack import check_class_weights
@@ -100,12 +104,34 @@ def add_test_time_augmentation(cfg: Config) -> None:
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
 
 
+class _DumpWhole(DumpResults):
+
+    def compute_metrics(self, results: list) -> dict:
+        dump_whole(results, self.out_file_path)
+        print_log(f'The predictions are in {self.out_file_path}.', 'current')
+        return {}
+
+
 def prediction_dump(cfg: Config, path: str) -> DumpResults:
     """The metric that writes all predictions to a file; masks of mmdet as run-length code."""
-    if scope_of(cfg) == 'mmdet':
-        from mmdet.evaluation import DumpDetResults
-        return DumpDetResults(out_file_path=path)
-    return DumpResults(out_file_path=path)
+    if scope_of(cfg) != 'mmdet':
+        return _DumpWhole(out_file_path=path)
+    from mmdet.evaluation import DumpDetResults
+
+    class DumpWholeDet(_DumpWhole, DumpDetResults):
+        pass
+
+    return DumpWholeDet(out_file_path=path)
+
+
+def dump_whole(content: Any, path: str) -> None:
+    """Write values as mmengine's ``dump`` does, a local file whole or not at all.
+
+    Raises:
+        OSError: If that fails, for example on a full disk; an earlier file is still there.
+    """
+    is_local = isinstance(get_file_backend(path), LocalBackend)
+    mmengine.dump(content, path, backend_args=dict(backend='addp_atomic') if is_local else None)
 
 
 def _tta_model(cfg: Config) -> dict:

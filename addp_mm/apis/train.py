@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-import mmengine
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import InfiniteSampler
 from mmengine.device import get_device
+from mmengine.dist import is_main_process
 from mmengine.registry import RUNNERS
 from mmengine.runner import EpochBasedTrainLoop, FlexibleRunner, Runner
 from torch import nn
@@ -34,6 +34,7 @@ from .library_scopes import (
     add_test_time_augmentation,
     check_scope,
     draw_predictions,
+    dump_whole,
     loader_defaults,
     prediction_dump,
 )
@@ -125,8 +126,8 @@ def test(config: str | Path | Config, checkpoint: str | Path, out: str | None = 
         runner.test_evaluator.metrics.append(prediction_dump(cfg, out))
     with errors_explained(cfg, 'The test fails'):
         metrics = runner.test()
-    if out and out_item == 'metrics':
-        mmengine.dump(metrics, out)
+    if out and out_item == 'metrics' and is_main_process():
+        dump_whole(metrics, out)
     return metrics
 
 
@@ -264,7 +265,8 @@ def check_data(runner: Runner, *phases: str) -> None:
         phases: 'train', 'val', 'test'; what the config leaves out is passed over.
 
     Raises:
-        ValueError: If a data set is empty, or an epoch of training has no batch or no end.
+        ValueError: If a data set is empty, an epoch of training has no batch or no end, or no
+            batch is scored.
     """
     for phase in phases:
         try:
@@ -291,6 +293,22 @@ def check_data(runner: Runner, *phases: str) -> None:
                 f'{len(loader.dataset)} training images on {runner.world_size} processes do not '
                 f'fill one batch of {loader.batch_size}: lower train_dataloader.batch_size, or set '
                 'train_dataloader.drop_last=False.')
+        if phase != 'train' and getattr(getattr(loop, 'dataloader', None), 'drop_last', False):
+            _check_dropped(runner, phase, loop.dataloader)
+
+
+def _check_dropped(runner: Runner, phase: str, loader: DataLoader) -> None:
+    """Say what a last batch that is not full would be missing in the scores."""
+    share = len(loader.sampler)
+    dropped = runner.world_size * (share - len(loader) * loader.batch_size)
+    remedy = f'Set {phase}_dataloader.drop_last=False.'
+    if len(loader) == 0:
+        raise ValueError(f'{share} images for each process do not fill one batch of '
+                         f'{loader.batch_size}, and {phase}_dataloader.drop_last leaves them out: '
+                         f'nothing is scored. {remedy}')
+    if dropped:
+        runner.logger.warning(f'{phase}_dataloader.drop_last leaves {dropped} of '
+                              f'{len(loader.dataset)} images out of the scores. {remedy}')
 
 
 def _never_ends(loader: DataLoader) -> bool:

@@ -178,37 +178,41 @@ def run_stage(stage: Stage, say: Callable[[str], None], label: str = '') -> None
     say(f'{label} done in {_minutes(time.monotonic() - started)}  {log.metrics}')
 
 
-def check_finished(stage: Stage) -> None:
+def check_finished(stage: Stage, results: Path | None = None) -> None:
     """See that a finished stage was trained as it would be now.
+
+    Args:
+        stage: The training.
+        results: What must be removed for it to be made again; None: its own folder.
 
     Raises:
         StageError: If the weights that its config names are other ones, or its settings are.
     """
     if stage.is_finished:
-        meta = load_checkpoint(stage.checkpoint)['meta']
-        _check_inputs(stage, meta.get(FROZEN_WEIGHTS, {}), 'checkpoint')
-        _check_inputs(stage, meta.get(START_VALUES, {}), 'init_cfg.checkpoint')
-        _check_settings(stage, meta)
+        meta, results = load_checkpoint(stage.checkpoint)['meta'], results or stage.work_dir
+        _check_inputs(stage, meta.get(FROZEN_WEIGHTS, {}), 'checkpoint', results)
+        _check_inputs(stage, meta.get(START_VALUES, {}), 'init_cfg.checkpoint', results)
+        _check_settings(stage, meta, results)
 
 
-def _check_inputs(stage: Stage, used: Mapping[str, str], key: str) -> None:
+def _check_inputs(stage: Stage, used: Mapping[str, str], key: str, results: Path) -> None:
     """Compare hashes of files, by the modules that read them, to those that the config names."""
     for module, digest in used.items():
         path = get_setting(stage.cfg, f'model.{module}.{key}')
         if path is not None and Path(path).is_file() and sha256_of(path) != digest:
             raise StageError(
                 f'{_shorten(stage.checkpoint)} was trained with another {module.split(".")[-1]} '
-                f'than {path}: the two no longer fit. Remove {_shorten(stage.work_dir)} to train '
+                f'than {path}: the two no longer fit. Remove {_shorten(results)} to train '
                 'it again, or put the earlier file back.')
 
 
-def _check_settings(stage: Stage, meta: Mapping[str, Any]) -> None:
+def _check_settings(stage: Stage, meta: Mapping[str, Any], results: Path) -> None:
     found = {name: pair for name, pair in changes_since(meta, stage.cfg).items()
              if not _is_moved(*pair)}
     if found:
         raise StageError(
             f'{_shorten(stage.checkpoint)} was trained with other settings than those of '
-            f'{_shorten(stage.config)}: {in_words(found)}. Remove {_shorten(stage.work_dir)} to '
+            f'{_shorten(stage.config)}: {in_words(found)}. Remove {_shorten(results)} to '
             'train it again, choose another folder, or put the settings back.')
 
 

@@ -142,11 +142,20 @@ def fingerprint(cfg: Config, checkpoint: str | None) -> str:
         FileNotFoundError: If there is no such file.
     """
     digest = hashlib.sha256(json.dumps(cfg.to_dict(), sort_keys=True, default=str).encode())
-    for path in sorted({*_checkpoints(cfg.model), *filter(None, [checkpoint])}):
+    for path in sorted({*checkpoint_paths(cfg.model), *filter(None, [checkpoint])}):
         if not Path(path).is_file():
             raise FileNotFoundError(f'The weights {path} are missing: make digits trains them.')
         digest.update(sha256_of(path).encode())
     return digest.hexdigest()
+
+
+def checkpoint_paths(value: Any) -> Iterator[str]:
+    """Every value of a key ``checkpoint`` in a config, at any depth."""
+    if isinstance(value, Mapping):
+        if isinstance(value.get('checkpoint'), str):
+            yield value['checkpoint']
+        for inner in value.values():
+            yield from checkpoint_paths(inner)
 
 
 def summarise(method: Method, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -178,12 +187,3 @@ def _accuracy(cfg: Config, checkpoint: str | None) -> float:
     if checkpoint is None:
         runner.train()
     return runner.test()['accuracy/top1']
-
-
-def _checkpoints(value: Any) -> Iterator[str]:
-    """Every value of a key ``checkpoint``, at any depth."""
-    if isinstance(value, Mapping):
-        if isinstance(value.get('checkpoint'), str):
-            yield value['checkpoint']
-        for inner in value.values():
-            yield from _checkpoints(inner)

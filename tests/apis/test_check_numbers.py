@@ -27,6 +27,7 @@ def training(**options: object) -> Config:
     ('train_cfg.dynamic_intervals', 3), ('train_cfg.dynamic_intervals', [(1, 2.5)]),
     ('default_hooks.checkpoint.interval', 'x'), ('default_hooks.checkpoint.interval', 1.5),
     ('default_hooks.checkpoint.max_keep_ckpts', 'x'),
+    ('randomness.seed', 'abc'), ('randomness.seed', 1.5),
     ('default_hooks.checkpoint.max_keep_ckpts', 0),
     ('optim_wrapper.clip_grad.max_norm', -1), ('optim_wrapper.clip_grad.maxnorm', 1)])
 def test_numbers_that_cannot_be_right(key: str, value: object):
@@ -36,6 +37,7 @@ def test_numbers_that_cannot_be_right(key: str, value: object):
 
 def test_numbers_that_may_be_right():
     assert check_numbers(training()) == []
+    assert check_numbers(training(**{'randomness.seed': None})) == []
     assert check_numbers(Config(dict(test_cfg=dict()))) == []
     said = check_numbers(training(**{
         'optim_wrapper.optimizer.lr': 0., 'default_hooks.checkpoint.interval': -1}))

@@ -1,7 +1,12 @@
 """What the tools do by the library that a config is for."""
 from __future__ import annotations
 
+import json
 import os
+import pickle
+import resource
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -81,3 +86,32 @@ def test_a_mirrored_picture_is_filled_up_on_the_right(tmp_path: Path):
 def test_library_of_mmpretrain_needs_no_check():
     library_scopes.check_scope(Config(dict(model=dict(type='Model'))))
     assert library_scopes.scope_of(Config(dict())) == 'mmpretrain'
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """No file may grow beyond 4 kB, as on a disk that is nearly full."""
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.mark.parametrize('scope', ['mmpretrain', 'mmdet'])
+def test_predictions_that_find_no_room_leave_the_earlier_file(tmp_path, small_files, scope):
+    path = tmp_path / 'predictions.pkl'
+    dump = library_scopes.prediction_dump(config(scope), str(path))
+    dump.compute_metrics(['earlier'])
+    with pytest.raises(OSError, match=r'Could not write .*predictions.pkl: File too large'):
+        dump.compute_metrics(['a' * 5000])
+    assert pickle.loads(path.read_bytes()) == ['earlier'] and list(tmp_path.iterdir()) == [path]
+
+
+def test_metrics_that_find_no_room_leave_the_earlier_file(tmp_path, small_files):
+    path = tmp_path / 'metrics.json'
+    library_scopes.dump_whole(dict(count=1), str(path))
+    with pytest.raises(OSError, match=r'Could not write .*metrics.json: File too large'):
+        library_scopes.dump_whole(dict(count='a' * 5000), str(path))
+    assert json.loads(path.read_text()) == dict(count=1)

@@ -243,6 +243,17 @@ def test_what_a_library_refuses_is_one_line(config_file, capsys, option, message
     assert error.count('\n') == 1 and re.search(message, error)
 
 
+@pytest.mark.parametrize('batch_size, code', [(3, 0), (4, 0), (9, 2)])
+def test_images_that_are_not_scored_are_named(config_file, tmp_path, capsys, batch_size, code):
+    assert run('train', config_file, '--work-dir', 'out', '--cfg-options', 'train_cfg.max_epochs=1',
+               'val_dataloader.drop_last=True', f'val_dataloader.batch_size={batch_size}') == code
+    (log,) = (tmp_path / 'out').glob('*/*.log')
+    warning = 'val_dataloader.drop_last leaves 2 of 8 images out of the scores. Set '
+    assert (warning in log.read_text()) == (batch_size == 3)
+    assert ('8 images for each process do not fill one batch of 9' in capsys.readouterr().err) == (
+        code == 2)
+
+
 def test_a_start_that_is_refused_leaves_the_config(config_file, capsys):
     words = [config_file, '--work-dir', 'out', '--cfg-options', 'train_cfg.max_epochs=1']
     assert run('train', *words) == 0

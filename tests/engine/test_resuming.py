@@ -236,18 +236,20 @@ def test_copied_folder_goes_on_from_its_own_checkpoint(tmp_path, images):
     assert not (tmp_path / 'run' / 'epoch_3.pth').exists()
 
 
-def test_one_training_for_a_folder(tmp_path, images):
-    (tmp_path / 'run').mkdir()
+@pytest.mark.parametrize('taken', ['run', 'checkpoints/run'])
+def test_one_training_for_a_folder(tmp_path, images, taken):
+    (tmp_path / taken).mkdir(parents=True)
+    options = {'default_hooks.checkpoint.out_dir': str(tmp_path / 'checkpoints')}
     code = ("from filelock import FileLock; "
-            f"lock = FileLock({str(tmp_path / 'run' / '.run.lock')!r}); "
+            f"lock = FileLock({str(tmp_path / taken / '.run.lock')!r}); "
             "lock.acquire(); print('locked', flush=True); input()")
     with subprocess.Popen([sys.executable, '-c', code], stdin=subprocess.PIPE,
                           stdout=subprocess.PIPE) as other:
         assert other.stdout.readline() == b'locked\n'
-        with pytest.raises(ValueError, match='Another process trains in .*/run: .*--work-dir'):
-            build(tmp_path / 'run', images, 'a').train()
+        with pytest.raises(ValueError, match=f'Another process trains in .*/{taken}: .*--work-dir'):
+            build(tmp_path / 'run', images, 'a', **options).train()
         other.kill()
-    assert len(train(build(tmp_path / 'run', images, 'b'))) == 12
+    assert len(train(build(tmp_path / 'run', images, 'b', **options))) == 12
 
 
 @pytest.mark.parametrize('number, code, num_workers', [

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -231,6 +232,22 @@ def test_results_of_another_run_are_kept(tool: Run, trained: list[Path], tmp_pat
     assert code == 2 and 'rows/default holds results with other settings' in errors
     assert 'optim_wrapper.optimizer.lr 0.01, now 0.02' in errors
     assert len(trained) == 2 and (tmp_path / 'out' / 'ablations.json').read_text() == report
+
+
+def test_rows_with_different_tokenizers_do_not_share_a_table(
+        tool: Run, trained: list[Path], tmp_path: Path) -> None:
+    assert tool(rows='rows/default.py')[0] == 0
+    model = Config.fromfile(tmp_path / 'rows' / 'default.py').model
+    path = Path(model.data_preprocessor.tokenizer.checkpoint)
+    weights = stages.load_checkpoint(path)
+    weights['state_dict'] = {name: 2 * value for name, value in weights['state_dict'].items()}
+    torch.save(weights, path)
+    code, _, errors = tool()
+    assert code == 1 and 'was trained with another tokenizer' in errors and len(trained) == 2
+    row = tmp_path / 'out' / 'rows' / 'default'
+    assert f'Remove {row} to train it again' in errors
+    shutil.rmtree(row)
+    assert tool()[0] == 0 and len(trained) == 6
 
 
 def test_bad_input_is_one_line(tool: Run, trained: list[Path], tmp_path: Path) -> None:

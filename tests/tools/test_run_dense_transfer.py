@@ -9,6 +9,7 @@ from mmengine.config import Config
 
 from addp_mm.cli.train import parse_args
 from addp_mm.config_file import change_config
+from addp_mm.own_images.trainings import Stage, StageError
 from addp_mm.studies import dense_transfer
 from tests.helpers.tools import load_tool
 
@@ -33,10 +34,26 @@ def test_log_without_scores_is_named(tmp_path: Path):
         dense_transfer.read_scores(tmp_path)
 
 
-def record(folder: Path, options: list[str], scores: dict) -> None:
+def test_run_without_a_log_is_named(tmp_path: Path):
+    with pytest.raises(ValueError, match='has no log with scores'):
+        dense_transfer.read_scores(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A config, named relative to the working folder; its results go to the same folder."""
+    monkeypatch.chdir(tmp_path)
+    path = Path('configs/a.py')
+    path.parent.mkdir()
+    path.write_text("model = dict(backbone=dict(init_cfg=dict(checkpoint='start.pth')))\n"
+                    'train_cfg = dict(max_iters=3)\n')
+    return path
+
+
+def record(folder: Path, options: list[str], scores: dict, **more: dict) -> None:
     folder.mkdir(parents=True)
     settings = dict(config='configs/a.py', options=options)
-    (folder / 'scores.json').write_text(json.dumps(dict(settings=settings, scores=scores)))
+    (folder / 'scores.json').write_text(json.dumps(dict(settings=settings, scores=scores, **more)))
 
 
 def test_finished_runs_become_a_table(tmp_path: Path, capsys: pytest.CaptureFixture):
@@ -79,5 +96,43 @@ def test_another_encoder_is_not_given_to_the_runs_from_scratch(tmp_path: Path):
 
 
 def test_failing_training_is_named(tmp_path: Path):
-    with pytest.raises(ValueError, match=r'training missing.py failed \(2\).*output.log'):
-        transfer.main(['missing.py', '--out', str(tmp_path), '--seeds', '0'])
+    words = ['configs/a.py', '--out', str(tmp_path), '--starts', 'from scratch', '--seeds', '0']
+    with pytest.raises(StageError, match=r'(?s)a, from scratch, seed 0\] failed.*train.log'):
+        transfer.main(words)
+
+
+def finish_run(config: Path, out: Path) -> list[str]:
+    """A record as a training leaves it; the command that it is of."""
+    start = Path('start.pth')
+    start.write_bytes(b'weights')
+    stage = Stage('a', config, out, {'randomness.seed': 0})
+    made_with = dense_transfer._contents(stage.cfg)
+    record(out / 'a_pre-trained_0', ['randomness.seed=0'], dict(mIoU=40.), made_with=made_with)
+    return ['configs/a.py', '--out', str(out), '--seeds', '0', '--starts', 'pre-trained']
+
+
+def test_a_config_that_was_changed_is_not_taken_for_the_earlier_one(tmp_path: Path, config: Path):
+    words = finish_run(config, tmp_path)
+    transfer.main(words)
+    config.write_text(config.read_text().replace('max_iters=3', 'max_iters=6'))
+    with pytest.raises(ValueError, match='train_cfg.max_iters 3, now 6.*choose another --out'):
+        transfer.main(words)
+
+
+def test_other_start_values_are_not_taken_for_the_earlier_ones(tmp_path: Path, config: Path):
+    words = finish_run(config, tmp_path)
+    transfer.main(words)
+    Path('start.pth').write_bytes(b'others')
+    with pytest.raises(ValueError, match='made_with.weights.start.pth .*choose another --out'):
+        transfer.main(words)
+
+
+@pytest.mark.parametrize(('words', 'message'), [
+    (['--seeds', '0', '1', '0'], 'each seed once'),
+    (['--cfg-options', 'randomness.seed=5'], 'use --seeds'),
+    (['--cfg-options', 'work_dir=elsewhere'], 'use --out'),
+])
+def test_what_would_make_runs_alike_is_refused(tmp_path: Path, words: list[str], message: str):
+    with pytest.raises(ValueError, match=message):
+        transfer.main(['configs/a.py', '--out', str(tmp_path), *words])
+    assert not list(tmp_path.glob('a_*'))

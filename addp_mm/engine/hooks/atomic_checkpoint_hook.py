@@ -50,7 +50,8 @@ class AtomicCheckpointHook(CheckpointHook):
     A training in the folder of an earlier one goes on from its newest whole checkpoint if both have
     the same settings, and stops otherwise; a broken checkpoint is passed over with a warning. A run
     that is to resume (``resume=True``) goes on with the settings that it has now. ``load_from``
-    without ``resume`` names start values. While a training lasts, no other one may use its folder.
+    without ``resume`` names start values. While a training lasts, no other one may use its folder,
+    nor that of its checkpoints (``out_dir``).
 
     SIGTERM and SIGUSR1 end a training behind the iteration it is in: it writes ``interrupted.pth``
     and exits with 143 or 138, 128 plus the number of the signal. A validation that had no time any
@@ -84,7 +85,7 @@ class AtomicCheckpointHook(CheckpointHook):
         self._is_automatic = False
         self._interruption = Interruption()
         self._saved_iter: int | None = None
-        self._folder_lock: FileLock | None = None
+        self._folder_locks: list[FileLock] = []
         self._has_locked = False
 
     def before_run(self, runner: Runner) -> None:
@@ -200,9 +201,7 @@ class AtomicCheckpointHook(CheckpointHook):
     def after_run(self, runner: Runner) -> None:
         """Give the folder free."""
         self._interruption.stop()
-        if self._folder_lock is not None:
-            self._folder_lock.release()
-            self._has_locked = False
+        self._unlock()
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Last of all hooks: have the checkpoint go to the disk without a copy in memory."""
@@ -310,21 +309,35 @@ class AtomicCheckpointHook(CheckpointHook):
         if self._has_locked:        # FlexibleRunner calls twice; all processes must agree
             return
         self._has_locked = True
-        is_taken = [False]
-        if is_main_process():
-            lock = FileLock(Path(runner.work_dir, LOCK), timeout=0, is_singleton=True)
+        taken = [self._find_taken(runner) if is_main_process() else None]
+        broadcast_object_list(taken)
+        if taken[0]:
+            raise ValueError(f'Another process trains in {taken[0]}: wait for it, stop it, or '
+                             'choose a --work-dir of another name.')
+
+    def _unlock(self) -> None:
+        for lock in self._folder_locks:
+            lock.release()
+        self._folder_locks, self._has_locked = [], False
+
+    def _find_taken(self, runner: Runner) -> str | None:
+        """Lock the folders of a run; gives the one that another process has locked."""
+        folders = [Path(runner.work_dir)]
+        if self.out_dir and self._is_local(runner):
+            folders.append(self._checkpoint_folder(runner))
+        for folder in folders:
+            lock = FileLock(folder / LOCK, timeout=0, is_singleton=True)
             try:
+                folder.mkdir(parents=True, exist_ok=True)
                 lock.acquire()
-                self._folder_lock = lock
+                self._folder_locks.append(lock)
             except Timeout:
-                is_taken = [True]
+                self._unlock()
+                return str(folder)
             except (OSError, NotImplementedError) as error:
-                runner.logger.warning(f'{runner.work_dir} cannot be locked ({error}): see to it '
-                                      'that no other training uses it.')
-        broadcast_object_list(is_taken)
-        if is_taken[0]:
-            raise ValueError(f'Another process trains in {runner.work_dir}: wait for it, stop it, '
-                             'or choose another --work-dir.')
+                runner.logger.warning(f'{folder} cannot be locked ({error}): see to it that no '
+                                      'other training uses it.')
+        return None
 
     def _find(self, runner: Runner) -> str | None:
         """Have the runner load the newest whole checkpoint, if there is one."""
@@ -351,11 +364,14 @@ class AtomicCheckpointHook(CheckpointHook):
             self.out_dir or runner.work_dir, backend_args=self.backend_args)
         return isinstance(backend, LocalBackend)
 
+    def _checkpoint_folder(self, runner: Runner) -> Path:
+        """As in `before_train` of the parent, which comes too late to ask."""
+        work_dir = Path(runner.work_dir)
+        return Path(self.out_dir, work_dir.name) if self.out_dir else work_dir
+
     def _newest_whole(self, runner: Runner) -> str | None:
-        # As in `before_train` of the parent, which comes too late to ask.
-        name = Path(runner.work_dir).name
-        out_dir = Path(self.out_dir, name) if self.out_dir else Path(runner.work_dir)
-        for path in newest_first(runner.work_dir, out_dir, self.filename_tmpl):
+        folder = self._checkpoint_folder(runner)
+        for path in newest_first(runner.work_dir, folder, self.filename_tmpl):
             if is_whole(path):
                 return str(path)
             runner.logger.warning(

@@ -19,7 +19,7 @@ from ...checkpoints.weight_files import sha256_of
 from ...config_file import read_config_file
 from ...evaluation.feature_extractor import MetricFeatures
 from ...evaluation.generation_scores import ReferenceFeatures
-from ...own_images.trainings import Stage, get_setting, run_stage
+from ...own_images.trainings import Stage, check_finished, get_setting, run_stage
 from ...result_folder import ResultFolder, read_json
 from ...visualization.curves import read_run
 from ..sampler_sweep import Sweep
@@ -162,8 +162,12 @@ class Ablations:
             The report, in Markdown; None where other processes work on some rows.
 
         Raises:
-            StageError: If a training fails.
+            StageError: If a training fails, or one of a finished row was made with other weights
+                than the config names now.
         """
+        for row in filter(self._is_done, self.rows):
+            for stage in self._stages(row):
+                check_finished(stage, self._folder(row))
         for number, row in enumerate(self.rows, 1):
             label = f'row {number}/{len(self.rows)} {row.name}'
             if self._is_done(row):

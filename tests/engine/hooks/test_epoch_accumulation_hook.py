@@ -1,6 +1,7 @@
 """EpochAccumulationHook: no gradient waits for its step while a checkpoint is written."""
 from __future__ import annotations
 
+import pytest
 import torch
 from mmengine.runner import Runner
 
@@ -48,3 +49,15 @@ def test_last_step_of_an_epoch_averages_over_what_is_left(tmp_path):
         factors.append(float(wrapper.scale_loss(torch.ones(()))))
         wrapper._inner_count += 1
     torch.testing.assert_close(factors, [1 / 3, 1 / 3, 1 / 3, 1.])
+
+
+@pytest.mark.parametrize('counts', [4, 5])
+def test_more_than_an_epoch_cannot_be_gathered(tmp_path, counts):
+    config = make_config(tmp_path, write_images(tmp_path / 'images'))
+    config['custom_hooks'] = [dict(type='EpochAccumulationHook')]
+    config['optim_wrapper']['accumulative_counts'] = counts
+    config['train_cfg'] = dict(by_epoch=True, max_epochs=1)
+    Runner(**config).train()
+    (log,) = tmp_path.glob('*/*.log')
+    warning = 'accumulative_counts is 5, an epoch has 4 batches'
+    assert (warning in log.read_text()) == (counts == 5)
