@@ -1,6 +1,7 @@
 """From a batch of pictures to their tokens, on the device."""
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -99,9 +100,10 @@ class TokenizingPreprocessor(SelfSupDataPreprocessor):
 
 def _check_scale(mean: Sequence[float], std: Sequence[float]) -> None:
     """See that mean and deviation can be those of pixels of 0 to 255, not of 0 to 1."""
-    centre, width = torch.as_tensor(mean).float(), torch.as_tensor(std).float()
-    largest = (torch.maximum(centre.abs(), (_WHITE - centre).abs()) / width).max().item()
-    if not (width > 0).all() or not largest <= _WHITE:
+    # In numbers of Python: models are also built on the device 'meta', where tensors are empty.
+    largest = max(max(abs(centre), _WHITE - centre) / width if width > 0 else math.inf
+                  for centre, width in zip(mean, std, strict=False))
+    if not largest <= _WHITE:
         raise ValueError(
             f'mean and std must be those of pixels of 0 to 255, got {list(mean)} and {list(std)}: '
             f'the encoder would read values up to {largest:.0f}. Multiply those of pixels of 0 to '
