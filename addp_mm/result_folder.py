@@ -50,30 +50,35 @@ class ResultFolder:
             write_json(path / SETTINGS, settings)
 
     def make(self, name: str, function: Callable[[], Mapping[str, Any]],
-             inputs: Mapping[str, Any] | None = None) -> Record | None:
+             inputs: Mapping[str, Any] | None = None,
+             noted: Mapping[str, Any] | None = None) -> Record | None:
         """Give a result, which is made if it is not there yet.
 
         Args:
             name: Its name.
             function: Makes it: values that JSON knows, by name.
             inputs: What this result depends on, beside the settings; kept with it.
+            noted: The same, but a result that says nothing of it is taken: one of a version that
+                did not note it.
 
         Returns:
-            The inputs and what ``function`` gave; None while another process makes it.
+            All of these and what ``function`` gave; None while another process makes it.
 
         Raises:
             ValueError: If it was made with other inputs.
         """
-        path = self.file(name)
+        path, inputs, noted = self.file(name), inputs or {}, noted or {}
         with try_lock(path.with_name(f'.{path.stem}.lock')) as is_ours:
             if is_ours and not path.is_file():
-                write_json(path, {**(inputs or {}), **function()})
+                write_json(path, {**inputs, **noted, **function()})
         if not path.is_file():
             return None
-        if trouble := other_settings(path, inputs or {}):
+        record = read_json(path)
+        known = {key: value for key, value in noted.items() if key in record}
+        if trouble := other_settings(path, {**inputs, **known}):
             raise ValueError(f'{path} was made with other settings ({trouble}): choose another '
                              '--out.')
-        return read_json(path)
+        return record
 
     def records(self, pattern: str = '*') -> list[Record]:
         """All results that are there and whose names match, in the order of the names."""

@@ -22,6 +22,17 @@ def test_a_result_is_made_once_and_keeps_its_inputs(tmp_path: Path) -> None:
         again.make('a/x', fails, dict(lr=0.2))
 
 
+def test_what_earlier_results_do_not_note_is_not_compared(tmp_path: Path) -> None:
+    results = ResultFolder(tmp_path)
+    results.make('earlier', lambda: dict(score=1.5), dict(lr=0.1))
+    assert results.make('earlier', fails, dict(lr=0.1), dict(hash='a')) == dict(lr=0.1, score=1.5)
+    made = results.make('x', lambda: dict(score=2.5), dict(lr=0.1), dict(hash='a'))
+    assert made == dict(lr=0.1, hash='a', score=2.5)
+    assert results.make('x', fails, dict(lr=0.1), dict(hash='a')) == made
+    with pytest.raises(ValueError, match=r"made with other settings \(hash 'a', now 'b'\)"):
+        results.make('x', fails, dict(lr=0.1), dict(hash='b'))
+
+
 def test_records_in_the_order_of_their_names(tmp_path: Path) -> None:
     results = ResultFolder(tmp_path, dict(seed=0))
     for name in ('b', 'a', 'part/c'):

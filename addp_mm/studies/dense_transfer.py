@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from ..checkpoints.weight_files import sha256_of
 from ..own_images.trainings import Stage, run_stage
-from ..result_folder import ResultFolder, other_settings
+from ..result_folder import ResultFolder
 from .label_efficiency import checkpoint_paths
 from .tables import markdown_table, mean_and_spread
 
@@ -71,20 +71,14 @@ def scores_of(config: Path, start: str, seed: int, options: Mapping[str, Any], o
     stage = Stage(name, config, out / name, {_SEED: seed, **options, **STARTS[start]})
     settings = dict(config=str(config),
                     options=[f'{key}={value}' for key, value in stage.options.items()])
-    made_with = dict(made_with=_contents(stage.cfg))
 
     def train() -> dict[str, Any]:
         run_stage(stage, say, f'[{config.stem}, {start}, seed {seed}]')
-        return dict(scores=read_scores(stage.work_dir), **made_with)
+        return dict(scores=read_scores(stage.work_dir))
 
-    results = ResultFolder(out)
-    record = results.make(f'{name}/scores', train, dict(settings=settings))
-    if record is None:
-        return None
-    path = results.file(f'{name}/scores')
-    if 'made_with' in record and (trouble := other_settings(path, made_with)):
-        raise ValueError(f'{path} was made with other settings ({trouble}): choose another --out.')
-    return record['scores']
+    record = ResultFolder(out).make(f'{name}/scores', train, dict(settings=settings),
+                                    dict(made_with=_contents(stage.cfg)))
+    return record and record['scores']
 
 
 def _contents(cfg: Config) -> dict[str, Any]:

@@ -5,8 +5,8 @@ import hashlib
 import json
 import resource
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
+from dataclasses import asdict, dataclass
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,9 @@ from .rows import Row
 _DATA, _RUNS = 'data/nuclei', 'work_dirs/dense_study'
 # The trainings that another one needs.
 _BEFORE = {'mage': ('vqgan', ), 'addp': ('vqgan', 'mage'), 'own': ('vqgan', 'mage')}
+# What of a config changes results; hooks and the like do not.
+_SETTINGS = ('model', 'train_dataloader', 'val_dataloader', 'val_evaluator', 'train_cfg',
+             'optim_wrapper', 'param_scheduler', 'randomness')
 _TUNING_SEED = 100  # no seed that is reported
 CROSS_ENTROPY = 'token/cross_entropy'
 RATES = (5e-4, 1e-3, 2e-3)
@@ -88,10 +91,11 @@ class DenseStudy:
         """The linear layer on frozen tokens; None if another process measures it.
 
         Raises:
-            ValueError: If the record was made with other settings or of other pictures; see also
-                ``LinearPatches``.
+            ValueError: If the record was made with other settings, other configs or of other
+                pictures; see also ``LinearPatches``.
         """
         return self._cell(f'linear/{name}_{labelled}', dict(seeds=list(seeds)),
+                          [self._recipe(name, 'addp'), asdict(self.fit)],
                           lambda: self._measure_linear(name, labelled, seeds))
 
     def train(self, kind: str, name: str, labelled: int, seed: int,
@@ -109,13 +113,15 @@ class DenseStudy:
             Scores on the validation pictures in percent; None if another process works on it.
 
         Raises:
-            ValueError: If the record was made with another rate or of other pictures.
+            ValueError: If the record was made with another rate, other configs or of other
+                pictures.
         """
         if rate is None:
             rate = self.choose_rate(kind, name)
         if rate is None:
             return None
         return self._cell(f'{kind}/{name}_{labelled}_{seed}', dict(rate=rate),
+                          self._recipe(name, TASKS[kind].config),
                           lambda: self._run_task(kind, name, labelled, seed, rate))
 
     def choose_rate(self, kind: str, name: str, labelled: int = 32) -> float | None:
@@ -126,7 +132,7 @@ class DenseStudy:
         task, tried = TASKS[kind], {}
         for rate in RATES:
             record = self._cell(
-                f'{kind}/rates/{name}_{rate:g}', dict(rate=rate),
+                f'{kind}/rates/{name}_{rate:g}', dict(rate=rate), self._recipe(name, task.config),
                 partial(self._run_task, kind, name, labelled, _TUNING_SEED, rate, True))
             if record is None:
                 return None
@@ -220,11 +226,15 @@ class DenseStudy:
         return [places[picture] for picture in draw_pictures(pictures, number, seed)]
 
     def _config(self, name: str, options: Mapping[str, Any] | None = None) -> Config:
-        cfg = Config.fromfile(self.configs / f'{name}_dense-study.py',
-                              import_custom_modules=False)
-        cfg = Config(self._placed(cfg.to_dict()), format_python_code=False)
+        cfg = Config(self._placed(self._read(name)), format_python_code=False)
         cfg.merge_from_dict(dict(options or {}))
         return cfg
+
+    @cached_property
+    def _read(self) -> Callable[[str], dict[str, Any]]:
+        """Reads a config of the study, once."""
+        return cache(lambda name: Config.fromfile(
+            self.configs / f'{name}_dense-study.py', import_custom_modules=False).to_dict())
 
     def _pretraining(self, name: str, options: Mapping[str, Any] | None = None) -> Config:
         cfg = self._config(name, options)
@@ -248,10 +258,21 @@ class DenseStudy:
         write_config(cfg, path)
         return Stage(name, path, folder)
 
-    def _cell(self, name: str, settings: Mapping[str, Any],
+    def _cell(self, name: str, settings: Mapping[str, Any], recipe: Any,
               measure: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
         self._check_pictures()
-        return ResultFolder(self.records).make(name, measure, settings)
+        text = json.dumps(recipe, sort_keys=True, default=str)
+        noted = dict(digest_of_configs=hashlib.sha256(text.encode()).hexdigest())
+        return ResultFolder(self.records).make(name, measure, settings, noted)
+
+    def _recipe(self, name: str, then: str | None = None) -> list[Any]:
+        """What the configs say of a row, of what it needs, and of the training that follows."""
+        row = self.rows[name]
+        configs = [row.config, *_BEFORE.get(row.config or '', ()), then]
+        said = [self._read(config) for config in filter(None, configs)]
+        others = [self._recipe(other) for other in (row.pretrained_as, row.starts_from) if other]
+        changes = [row.options, row.frozen, row.tuned, row.reads_tokens]
+        return [[{key: cfg.get(key) for key in _SETTINGS} for cfg in said], others, changes]
 
     def _check_pictures(self) -> None:
         """See that the records are of the study's own pictures; the first call notes which.

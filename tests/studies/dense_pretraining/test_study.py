@@ -64,6 +64,36 @@ def test_a_cell_is_measured_once_and_refuses_other_settings(study: DenseStudy):
         study.linear('scratch', 2, seeds=[0, 1])
 
 
+def test_records_of_other_configs_are_refused(study: DenseStudy, tmp_path: Path):
+    study.linear('scratch', 2, seeds=[0])
+    shutil.copytree(CONFIGS.parent, tmp_path / 'configs')
+    configs = tmp_path / 'configs' / CONFIGS.name
+    other = replace(study, configs=configs)
+    assert other.linear('scratch', 2, seeds=[0]) is not None                    # only moved
+    with (configs / 'addp_dense-study.py').open('a') as file:
+        file.write('randomness = dict(seed=1)\n')
+    with pytest.raises(ValueError, match='scratch_2.json was made with other .*digest_of_configs'):
+        replace(other).linear('scratch', 2, seeds=[0])
+    record = study.records / 'linear' / 'scratch_2.json'
+    kept = json.loads(record.read_text())
+    del kept['digest_of_configs']                                               # an earlier one
+    record.write_text(json.dumps(kept))
+    assert replace(other).linear('scratch', 2, seeds=[0]) == kept
+
+
+@pytest.mark.parametrize('name, config', [
+    ('own', 'mae'), ('own', 'vqgan'), ('own', 'own'), ('addp', 'mage'), ('scratch', 'mask-rcnn'),
+    ('own_200', 'mae'), ('mage', 'vqgan')])
+def test_what_a_record_depends_on(name: str, config: str, study: DenseStudy, tmp_path: Path):
+    shutil.copytree(CONFIGS.parent, tmp_path / 'configs')
+    other = replace(study, configs=tmp_path / 'configs' / CONFIGS.name)
+    path = other.configs / f'{config}_dense-study.py'
+    path.write_text(path.read_text() + "work_dir = 'elsewhere'\n")
+    assert other._recipe(name, 'mask-rcnn') == study._recipe(name, 'mask-rcnn')
+    path.write_text(path.read_text() + 'randomness = dict(seed=1)\n')
+    assert replace(other)._recipe(name, 'mask-rcnn') != study._recipe(name, 'mask-rcnn')
+
+
 def test_records_of_other_pictures_are_refused(study: DenseStudy, tmp_path: Path):
     study.linear('scratch', 2, seeds=[0])
     other = tmp_path / 'other'
