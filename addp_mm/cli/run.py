@@ -61,6 +61,7 @@ def run(main: Main, words: Sequence[str] | None = None, resumable: bool = False)
         sys.stderr.write(f'error: {_file_in_the_way(error) or message_of(error)}\n')
         return EXIT_USER_ERROR
     if distributed.is_initialized():
+        distributed.barrier()       # or torchrun might end a process that still writes
         distributed.destroy_process_group()
     return 0
 
