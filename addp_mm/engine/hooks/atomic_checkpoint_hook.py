@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-from filelock import FileLock, Timeout
 from mmengine.dist import barrier, broadcast_object_list, is_main_process
 from mmengine.fileio import LocalBackend, get_file_backend
 from mmengine.hooks import CheckpointHook
@@ -18,6 +17,7 @@ from ...atomic_write import remove_partial
 from ...checkpoints.local_backend import AtomicBackend
 from ...checkpoints.run_folder import POINTER, is_whole, newest_first, read_pointer
 from ...registry import HOOKS
+from ..folder_locks import FolderLocks
 from ..fully_shard_strategy import FullyShardStrategy
 from ..interruption import Interruption, exit_code, shield_workers
 from ..optim_wrappers.finite_guard import REMEDIES, leaves_out_steps
@@ -37,7 +37,6 @@ from ..resuming import (
 
 INTERRUPTED = 'interrupted.pth'     # what a run writes that was asked to end
 VALIDATED = 'last_validation'       # file in the work folder: iteration of the last validation
-LOCK = '.run.lock'
 
 
 @HOOKS.register_module()
@@ -85,7 +84,7 @@ class AtomicCheckpointHook(CheckpointHook):
         self._is_automatic = False
         self._interruption = Interruption()
         self._saved_iter: int | None = None
-        self._folder_locks: list[FileLock] = []
+        self._locks = FolderLocks()
         self._has_locked = False
 
     def before_run(self, runner: Runner) -> None:
@@ -201,7 +200,8 @@ class AtomicCheckpointHook(CheckpointHook):
     def after_run(self, runner: Runner) -> None:
         """Give the folder free."""
         self._interruption.stop()
-        self._unlock()
+        self._locks.release()
+        self._has_locked = False
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Last of all hooks: have the checkpoint go to the disk without a copy in memory."""
@@ -309,35 +309,17 @@ class AtomicCheckpointHook(CheckpointHook):
         if self._has_locked:        # FlexibleRunner calls twice; all processes must agree
             return
         self._has_locked = True
-        taken = [self._find_taken(runner) if is_main_process() else None]
+        taken = [self._locks.acquire(self._folders(runner)) if is_main_process() else None]
         broadcast_object_list(taken)
         if taken[0]:
             raise ValueError(f'Another process trains in {taken[0]}: wait for it, stop it, or '
                              'choose a --work-dir of another name.')
 
-    def _unlock(self) -> None:
-        for lock in self._folder_locks:
-            lock.release()
-        self._folder_locks, self._has_locked = [], False
-
-    def _find_taken(self, runner: Runner) -> str | None:
-        """Lock the folders of a run; gives the one that another process has locked."""
-        folders = [Path(runner.work_dir)]
-        if self.out_dir and self._is_local(runner):
-            folders.append(self._checkpoint_folder(runner))
-        for folder in folders:
-            lock = FileLock(folder / LOCK, timeout=0, is_singleton=True)
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-                lock.acquire()
-                self._folder_locks.append(lock)
-            except Timeout:
-                self._unlock()
-                return str(folder)
-            except (OSError, NotImplementedError) as error:
-                runner.logger.warning(f'{folder} cannot be locked ({error}): see to it that no '
-                                      'other training uses it.')
-        return None
+    def _folders(self, runner: Runner) -> list[Path]:
+        """What no other training may use meanwhile."""
+        own = [Path(runner.work_dir)]
+        is_elsewhere = self.out_dir and self._is_local(runner)
+        return [*own, self._checkpoint_folder(runner)] if is_elsewhere else own
 
     def _find(self, runner: Runner) -> str | None:
         """Have the runner load the newest whole checkpoint, if there is one."""

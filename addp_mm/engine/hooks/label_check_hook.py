@@ -20,13 +20,13 @@ from ...datasets.labels import (
     classes_of,
     count_instances,
     file_categories,
-    info_of,
     label_names,
     leaves,
     loads_masks,
     read_maps,
     source_of,
 )
+from ...datasets.metric_annotations import check_ids, check_same_pictures, warn_of_left_out
 from ...dense.strides import check_strides
 from ...name_lists import listed
 from ...registry import HOOKS
@@ -204,8 +204,8 @@ def _check_data(dataset: Any, model: nn.Module, is_training: bool = False,
             _check_maps(leaf, found, is_training, _ignored(model, metrics))
     if is_main_process():
         for api in filter(None, (getattr(metric, '_coco_api', None) for metric in metrics)):
-            _warn_of_left_out(api, names, dataset)
-            _check_ids(api)
+            warn_of_left_out(api, names, dataset)
+            check_ids(api)
     return names
 
 
@@ -222,61 +222,11 @@ def _check_metric(metric: Any, names: tuple[str, ...], leaf: Any) -> None:
     api = getattr(metric, '_coco_api', None)
     if api is None or not getattr(leaf, 'cat_ids', None):
         return
-    _check_metric_pictures(api, leaf)
+    check_same_pictures(api, leaf)
     categories = {number: category['name'] for number, category in api.cats.items()}
     numbers = api.getCatIds(catNms=list(names))
     _compare(tuple(categories[number] for number in numbers), 'The annotation file of the metric',
              names, source_of(leaf))
-
-
-def _check_metric_pictures(api: Any, leaf: Any) -> None:
-    for info in (info_of(leaf, index) for index in range(len(leaf))):
-        named = api.imgs.get(info.get('img_id'), {}).get('file_name', 'none')
-        if Path(named).name != Path(str(info.get('img_path'))).name:
-            raise ValueError(f'The annotation file of the metric has another picture of the number '
-                             f'{info.get("img_id")} than {source_of(leaf)}: {named}, there '
-                             f'{info.get("img_path")}. Set the same ann_file for both.')
-        known = {_corners(x['bbox']) for x in api.loadAnns(api.getAnnIds([info['img_id']]))}
-        if not known.issuperset(tuple(map(round, x['bbox'])) for x in info.get('instances', ())):
-            raise ValueError(f'The annotation file of the metric has other boxes on {named} than '
-                             f'{source_of(leaf)}. Set the same ann_file for both.')
-
-
-def _warn_of_left_out(api: Any, names: tuple[str, ...], dataset: Any) -> None:
-    """Labelled pictures that a metric of COCO's kind counts, and a data set does not give it."""
-    given = {info_of(leaf, index).get('img_id') for leaf in leaves(dataset)
-             for index in range(len(leaf))}
-    numbers = set(api.getCatIds(catNms=list(names)))
-    counted = {x['image_id'] for x in api.anns.values()
-               if x['category_id'] in numbers and not x.get('iscrowd')}
-    if left_out := len(counted - given):
-        MMLogger.get_current_instance().warning(
-            f'{left_out} of {len(counted)} labelled pictures in the annotation file of the metric '
-            f'are not in the data set of {_where(dataset)} (look at its indices and filter_cfg): '
-            'their objects count as missed, and all scores are too low. Write an annotation file '
-            'of the pictures that are to be scored, and set it as ann_file of both.')
-
-
-def _check_ids(api: Any) -> None:
-    """See that pycocotools can count with the ids of the objects; 0 means 'not found' to it."""
-    if 0 in map(_as_number, api.anns):
-        MMLogger.get_current_instance().warning(
-            'The annotation file of the metric has an object with the id 0, which COCO\'s scores '
-            'count as missed even where it is found: number the annotations from 1.')
-
-
-def _as_number(number: Any) -> float:
-    try:
-        return float(number)
-    except ValueError as error:
-        raise ValueError(f'The annotation file of the metric has an object with the id {number!r}, '
-                         'and COCO\'s scores need numbers: number the annotations from 1.'
-                         ) from error
-
-
-def _corners(box: Sequence[float]) -> tuple[int, ...]:
-    """COCO's (x, y, width, height) as mmdet's (x1, y1, x2, y2), in whole pixels."""
-    return round(box[0]), round(box[1]), round(box[0] + box[2]), round(box[1] + box[3])
 
 
 def _check_instances(leaf: Any, names: tuple[str, ...], is_training: bool,
